@@ -1,0 +1,398 @@
+"""`rie run`: its options, and the Settings that they, the variables and AWS's defaults make.
+
+The function's process gets the documented variables only: credentials and region, and what
+`--env`, `--env-file` and `--pass-env` name. What else Lambda sets is the worker's.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+from rie.options import (
+    BadValueError,
+    Option,
+    Reading,
+    UsageError,
+    address,
+    boolean,
+    choice,
+    read,
+    seconds,
+    text,
+    whole_number,
+)
+from rie.settings import (
+    DiaryFormat,
+    FunctionLogLevel,
+    Init,
+    LogFormat,
+    OnBusy,
+    Settings,
+    SettingsError,
+    SystemLogLevel,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+USAGE = "rie run [OPTION]... [--] [COMMAND [ARG]...]"
+ABOUT = """\
+Run a Lambda function on this machine as AWS Lambda runs it: COMMAND is the
+function's runtime, for example `rie run -- python -m bootstrap app.handler`.
+Without COMMAND, the first of <task root>/bootstrap, /opt/bootstrap and
+/var/runtime/bootstrap is run. Options end at COMMAND. Each option is also a
+variable; the command line wins."""
+
+CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+# Set by Lambda, not by users (Lambda developer guide, "Defined runtime environment variables");
+# credentials are reserved too, but on this machine only the user has any.
+RESERVED = frozenset(
+    {
+        "AWS_DEFAULT_REGION",
+        "AWS_EXECUTION_ENV",
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
+        "AWS_LAMBDA_FUNCTION_NAME",
+        "AWS_LAMBDA_FUNCTION_VERSION",
+        "AWS_LAMBDA_INITIALIZATION_TYPE",
+        "AWS_LAMBDA_LOG_GROUP_NAME",
+        "AWS_LAMBDA_LOG_STREAM_NAME",
+        "AWS_LAMBDA_MAX_CONCURRENCY",
+        "AWS_LAMBDA_METADATA_API",
+        "AWS_LAMBDA_METADATA_TOKEN",
+        "AWS_LAMBDA_RUNTIME_API",
+        "AWS_REGION",
+        "LAMBDA_RUNTIME_DIR",
+        "LAMBDA_TASK_ROOT",
+        "_HANDLER",
+        "_X_AMZN_TRACE_ID",
+    }
+)
+
+
+def assignment(value: str) -> tuple[str, str]:
+    """Take NAME=VALUE; the value may hold anything, `=` too."""
+    name, equals, content = value.partition("=")
+    if not equals:
+        raise BadValueError("must be NAME=VALUE")
+    return variable_name(name), content
+
+
+def variable_name(value: str) -> str:
+    """Take the name of a variable that a user may set."""
+    if not value.isidentifier() or not value.isascii():
+        raise BadValueError("must name a variable in letters, digits and underscores")
+    if value in RESERVED:
+        raise BadValueError("is set by Lambda; it has an option of its own or is not yours to set")
+    return value
+
+
+log_level = choice(
+    *("debug", "info", "warning", "error"),
+    warn="warning",
+    trace="debug",
+    fatal="error",
+    panic="error",
+)
+
+OPTIONS: tuple[Option, ...] = (
+    Option(
+        name="handler",
+        parse=text,
+        metavar="NAME",
+        help="The function's handler, told to the runtime as _HANDLER.",
+        default="last word of COMMAND, where that has two or more",
+        group="Function",
+    ),
+    Option(
+        name="function-name",
+        parse=text,
+        metavar="NAME",
+        help="The function's name, in its ARN and in the URL that it is called by.",
+        default="named after the task root",
+        group="Function",
+    ),
+    Option(
+        name="function-version",
+        parse=text,
+        metavar="VERSION",
+        help="The version that is run.",
+        default="$LATEST",
+        group="Function",
+    ),
+    Option(
+        name="timeout",
+        parse=seconds,
+        metavar="SECONDS",
+        help="How long one invocation may take, at most 900.",
+        default="3",
+        group="Function",
+    ),
+    Option(
+        name="memory-size",
+        parse=whole_number,
+        metavar="MB",
+        help="The function's memory, from 128 to 10240.",
+        default="128",
+        group="Function",
+    ),
+    Option(
+        name="region",
+        parse=text,
+        metavar="REGION",
+        help="The region that the function believes to be in.",
+        default="us-east-1",
+        group="Function",
+        variables=("AWS_REGION", "AWS_DEFAULT_REGION"),
+    ),
+    Option(
+        name="account-id",
+        parse=text,
+        metavar="DIGITS",
+        help="The account in the function's ARN, 12 digits.",
+        default="123456789012",
+        group="Function",
+    ),
+    Option(
+        name="task-root",
+        parse=text,
+        metavar="DIR",
+        help="The function's code: its working folder and LAMBDA_TASK_ROOT.",
+        default="the current folder",
+        group="Function",
+    ),
+    Option(
+        name="env",
+        parse=assignment,
+        metavar="NAME=VALUE",
+        help="A variable for the function; in RIE_ENV, one to a line.",
+        group="Function",
+        repeatable=True,
+    ),
+    Option(
+        name="env-file",
+        parse=text,
+        metavar="FILE",
+        help="A file of NAME=VALUE lines for the function; # starts a comment line, quotes "
+        "around a value are dropped. In RIE_ENV_FILE, separated by colons.",
+        group="Function",
+        repeatable=True,
+        separator=":",
+    ),
+    Option(
+        name="pass-env",
+        parse=variable_name,
+        metavar="NAME",
+        help="A variable of this shell to hand on to the function. Credentials and region are "
+        "handed on anyway, nothing else is. In RIE_PASS_ENV, separated by commas.",
+        group="Function",
+        repeatable=True,
+        separator=",",
+    ),
+    Option(
+        name="init",
+        parse=choice(*get_args(Init)),
+        metavar="WHEN",
+        help="Start the function at once (eager) or with its first call (lazy).",
+        default="eager",
+        group="Execution environments",
+    ),
+    Option(
+        name="init-timeout",
+        parse=seconds,
+        metavar="SECONDS",
+        help="How long the init phase may take before it is tried again inside the first call.",
+        default="10",
+        group="Execution environments",
+    ),
+    Option(
+        name="environments",
+        parse=whole_number,
+        metavar="N",
+        help="How many execution environments may run at once; they start as calls need them.",
+        default="1",
+        group="Execution environments",
+    ),
+    Option(
+        name="on-busy",
+        parse=choice(*get_args(OnBusy)),
+        metavar="HOW",
+        help="A call that finds all of them busy is kept for later (wait) or refused with 429 "
+        "(throttle).",
+        default="wait",
+        group="Execution environments",
+    ),
+    Option(
+        name="idle-timeout",
+        parse=seconds,
+        metavar="SECONDS",
+        help="End an environment that has had no call for so long.",
+        default="never",
+        group="Execution environments",
+    ),
+    Option(
+        name="max-lifetime",
+        parse=seconds,
+        metavar="SECONDS",
+        help="End an environment of this age, between calls.",
+        default="never",
+        group="Execution environments",
+    ),
+    Option(
+        name="listen",
+        parse=address,
+        metavar="HOST:PORT",
+        help="Where the Invoke API answers; port 0 is one that is free.",
+        default="127.0.0.1:8080",
+        group="Addresses",
+    ),
+    Option(
+        name="runtime-api",
+        parse=address,
+        metavar="HOST:PORT",
+        help="Where the first environment's Runtime API answers.",
+        default="127.0.0.1, a port that is free",
+        group="Addresses",
+    ),
+    Option(
+        name="ready-file",
+        parse=text,
+        metavar="FILE",
+        help='Write {"invoke_api": URL, "pid": N} to this file once calls can be taken.',
+        group="Addresses",
+    ),
+    Option(
+        name="forward-content-type",
+        parse=boolean,
+        switch=True,
+        help="Tell the runtime the caller's Content-Type instead of application/json.",
+        default="no",
+        group="Addresses",
+    ),
+    Option(
+        name="log-format",
+        parse=choice(*get_args(LogFormat)),
+        metavar="FORMAT",
+        help="The function's log on stdout: Text or JSON.",
+        default="Text",
+        group="Logs",
+    ),
+    Option(
+        name="application-log-level",
+        parse=choice(*get_args(FunctionLogLevel)),
+        metavar="LEVEL",
+        help="Least of TRACE, DEBUG, INFO, WARN, ERROR, FATAL that the function logs; JSON only.",
+        default="INFO",
+        group="Logs",
+    ),
+    Option(
+        name="system-log-level",
+        parse=choice(*get_args(SystemLogLevel)),
+        metavar="LEVEL",
+        help="Least of DEBUG, INFO, WARN that Lambda itself logs; JSON only.",
+        default="INFO",
+        group="Logs",
+    ),
+    Option(
+        name="log-group",
+        parse=text,
+        metavar="NAME",
+        help="The log group that the function is told.",
+        default="/aws/lambda/ and the function's name",
+        group="Logs",
+    ),
+    Option(
+        name="log-dir",
+        parse=text,
+        metavar="DIR",
+        help="Keep a file per log stream here as well.",
+        group="Logs",
+    ),
+    Option(
+        name="log-level",
+        parse=log_level,
+        metavar="LEVEL",
+        help="Least of debug, info, warning, error in the emulator's own diary, on stderr.",
+        default="info",
+        group="Logs",
+    ),
+    Option(
+        name="diary-format",
+        parse=choice(*get_args(DiaryFormat)),
+        metavar="FORMAT",
+        help="The diary as console or json; auto is console on a terminal.",
+        default="auto",
+        group="Logs",
+    ),
+)
+
+
+def rie_run_settings(argv: Sequence[str], environ: Mapping[str, str], cwd: Path) -> Settings:
+    """Return what `rie run ARGV...` asks for.
+
+    Raises UsageError or SettingsError, and HelpWanted or VersionWanted.
+    """
+    reading = read(OPTIONS, argv, environ)
+    values = reading.values()
+    folder = Path(cwd, values.get("task_root", ""))
+    if not folder.is_dir():
+        raise UsageError(f"{reading.given['task_root'].where} {str(folder)!r} is not a folder")
+    values["environment"] = dict(function_environment(values, environ, cwd))
+    values["task_root"] = folder.resolve()
+    return settings_from(reading, {"handler": last_word(reading)} | values, cwd)
+
+
+def settings_from(reading: Reading, values: dict[str, Any], cwd: Path) -> Settings:
+    """Make Settings of `values`; an error names the flag or variable that it came from."""
+    for name in ("ready_file", "log_dir"):
+        if name in values:
+            values[name] = Path(cwd, values[name])
+    try:
+        return Settings(command=reading.positional, **values)
+    except SettingsError as error:
+        given = reading.given.get(error.option)
+        if given is None:
+            raise
+        raise SettingsError(given.where, given.text, error.why) from None
+
+
+def last_word(reading: Reading) -> str | None:
+    """Return the handler by convention: the last of two or more words of COMMAND."""
+    return reading.positional[-1] if len(reading.positional) > 1 else None
+
+
+def function_environment(
+    values: dict[str, Any], environ: Mapping[str, str], cwd: Path
+) -> Iterator[tuple[str, str]]:
+    """Take from `values` what names variables, and yield them; a later one wins."""
+    for name in CREDENTIALS:
+        if name in environ:
+            yield name, environ[name]
+    for name in values.pop("env_file", ()):
+        yield from read_env_file(Path(cwd, name))
+    for name in values.pop("pass_env", ()):
+        if name in environ:
+            yield name, environ[name]
+    yield from values.pop("env", ())
+
+
+def read_env_file(path: Path) -> Iterator[tuple[str, str]]:
+    """Yield the assignments of a file; raises UsageError that names the line."""
+    try:
+        content = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "is not UTF-8"
+        raise UsageError(f"--env-file {str(path)!r} cannot be read: {reason}") from None
+    for number, line in enumerate(content.splitlines(), start=1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        try:
+            name, value = assignment(line.strip().removeprefix("export "))
+        except BadValueError as error:
+            raise UsageError(f"{path}:{number}: {line.strip()!r} {error}") from None
+        yield name, _unquoted(value)
+
+
+def _unquoted(value: str) -> str:
+    quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "\"'"
+    return value[1:-1] if quoted else value
