@@ -22,11 +22,11 @@ class UsageError(Exception):
     """A command line that cannot be read: one line that says what to write instead."""
 
 
-class HelpWanted(Exception):  # noqa: N818 - not an error: the user asked
+class HelpWanted(Exception):
     """--help was given."""
 
 
-class VersionWanted(Exception):  # noqa: N818 - not an error: the user asked
+class VersionWanted(Exception):
     """--version was given."""
 
 
