@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rie.options import HelpWanted, Option, UsageError, VersionWanted, explain
+from rie.options import CommandError, HelpWanted, Option, UsageError, VersionWanted, explain
 from rie.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ Commands:
 
 `rie COMMAND --help` explains one. `rie --version` prints the version."""
 
-EXIT_USAGE, EXIT_INTERRUPTED = 2, 130
+EXIT_INTERRUPTED = 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -54,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             help_text = (invoke.USAGE, invoke.ABOUT, invoke.OPTIONS)
             return _guarded("rie invoke", help_text, lambda: invoke.invoke(rest, os.environ))
         case [unknown, *_]:
-            return _complain("rie", f"unknown command {unknown!r}; rie --help lists them")
+            return _complain("rie", UsageError(f"unknown command {unknown!r}; see rie --help"))
         case _:  # pragma: no cover - the cases above are all there are
             raise AssertionError(words)
 
@@ -80,8 +80,10 @@ def _guarded(program: str, help_text: HelpText, call: Callable[[], int]) -> int:
         return 0
     except VersionWanted:
         return _print_version()
-    except (UsageError, SettingsError) as error:
-        return _complain(program, str(error))
+    except SettingsError as error:
+        return _complain(program, UsageError(str(error)))
+    except CommandError as error:
+        return _complain(program, error)
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
 
@@ -103,6 +105,6 @@ def _print_version() -> int:
     return 0
 
 
-def _complain(program: str, message: str) -> int:
-    print(f"{program}: {message}", file=sys.stderr)
-    return EXIT_USAGE
+def _complain(program: str, error: CommandError) -> int:
+    print(f"{program}: {error}", file=sys.stderr)
+    return error.status

@@ -18,8 +18,14 @@ if TYPE_CHECKING:
 TRUE, FALSE = ("true", "1", "yes", "on"), ("false", "0", "no", "off")
 
 
-class UsageError(Exception):
-    """A command line that cannot be read: one line that says what to write instead."""
+class CommandError(Exception):
+    """A command cannot do what was asked: one line that says why, and the exit status."""
+
+    status = 2
+
+
+class UsageError(CommandError):
+    """What was asked for cannot be read, or makes no sense: says what to write instead."""
 
 
 class HelpWanted(Exception):
@@ -258,7 +264,8 @@ def explain(options: Iterable[Option], *, width: int = 80) -> str:
 
     groups: dict[str, list[str]] = {}
     for option in options:
-        says = f"{option.help} [{'; '.join(filter(None, _facts(option)))}]"
+        facts = "; ".join(filter(None, _facts(option)))
+        says = f"{option.help} [{facts}]" if facts else option.help
         body = fill(says, width, initial_indent=" " * 6, subsequent_indent=" " * 6)
         groups.setdefault(option.group, []).append(f"  {_heading(option)}\n{body}")
     return "\n\n".join(f"{group}:\n" + "\n".join(entries) for group, entries in groups.items())
