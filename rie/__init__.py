@@ -1,0 +1,1 @@
+"""AWS Lambda's execution model on one's own machine."""

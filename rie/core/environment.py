@@ -1,0 +1,488 @@
+"""One execution environment as a machine: facts in, orders out.
+
+`receive` is the only door. It never waits, reads no clock and touches nothing but this
+object; a refused event raises a RuntimeApiError and changes nothing. Times are in seconds
+on whatever monotonic clock the driver uses. `deadline` says when it wants to be told
+DeadlinePassed. Extensions will add participants: their states beside the runtime's, and
+"ready" will mean all of them.
+
+Sources: developer guide, "Lambda execution environment" (phases, suppressed init);
+Runtime API reference; the official emulator's replies.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rie.core import platform
+from rie.core.errors import (
+    InvalidRequestID,
+    InvalidStateTransition,
+    InvokeTimeout,
+    ServiceException,
+)
+from rie.core.events import (
+    Action,
+    BecomeFree,
+    Complete,
+    DeadlinePassed,
+    Emit,
+    End,
+    ErrorPosted,
+    Event,
+    Flaw,
+    InitErrorPosted,
+    InvocationAssigned,
+    NextPolled,
+    PollAbandoned,
+    PostBegun,
+    PostSpoiled,
+    ProcessesGone,
+    Reset,
+    ResponsePosted,
+    RetireRequested,
+    RuntimeExited,
+    RuntimeNotStarted,
+    SendInvocation,
+    StartRequested,
+    StartRuntime,
+)
+from rie.core.invocation import (
+    Failure,
+    Invocation,
+    Outcome,
+    Refused,
+    Success,
+    exit_error,
+    platform_failure,
+    response_too_large,
+    timed_out,
+    unusable,
+)
+from rie.core.limits import MIB
+from rie.core.states import Phase, RuntimeCall, RuntimeState, Turn, moved, turned
+
+if TYPE_CHECKING:
+    from rie.core.function import FunctionConfiguration
+
+# After /init/error a runtime is expected to exit. One that does not is killed after this
+# many seconds: long enough for its last log lines, short beside the 10 s of the init phase.
+INIT_ERROR_GRACE = 2.0
+
+_EXPIRED_KEPT = 64  # ids of invocations cut off, for the 410 that a late answer gets
+
+_SHUT_DOWN = "Client.ExecutionEnvironmentShutDown"
+
+
+@dataclass(slots=True)
+class _Init:
+    """An init under way: in the init phase, or inside an invocation."""
+
+    phase: platform.InitPhase
+    began: float
+    failure: Failure | None = None  # what the runtime said to /init/error
+
+
+@dataclass(slots=True)
+class _Run:
+    """The invocation in hand."""
+
+    invocation: Invocation
+    began: float
+    started: bool = False  # its START has been told
+    post: object = None  # the exchange that is bringing its answer
+    outcome: Outcome | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Cut:
+    """Why the processes are being killed, for the reports that follow."""
+
+    at: float
+    status: platform.Status
+    error_type: str | None
+    fault: str | None = None
+
+
+class ExecutionEnvironment:
+    """The state of one environment, changed by `receive` alone."""
+
+    def __init__(self, function: FunctionConfiguration) -> None:
+        self._function = function
+        self._phase = Phase.CREATED
+        self._runtime = RuntimeState.STARTED
+        self._polls: list[object] = []
+        self._init: _Init | None = None
+        self._init_duration: float | None = None  # told once, with the first REPORT
+        self._run: _Run | None = None
+        self._cut: _Cut | None = None
+        self._deadline: float | None = None
+        self._expired: deque[str] = deque(maxlen=_EXPIRED_KEPT)
+
+    @property
+    def phase(self) -> Phase:
+        """What the environment is doing."""
+        return self._phase
+
+    @property
+    def runtime(self) -> RuntimeState:
+        """Where the runtime stands; of no meaning while there are no processes."""
+        return self._runtime
+
+    @property
+    def deadline(self) -> float | None:
+        """When DeadlinePassed is due, or None."""
+        return self._deadline
+
+    @property
+    def invocation(self) -> Invocation | None:
+        """The invocation in hand, until it is reported."""
+        return self._run.invocation if self._run else None
+
+    def receive(self, event: Event, now: float) -> list[Action]:  # noqa: C901, PLR0911, PLR0912
+        """Take in a fact; give back what is to be done, in order. One case a fact, no more.
+
+        Raises RuntimeApiError when the runtime may not do what it did, and
+        InvalidPhaseTransition for an order that the environment cannot follow.
+        """
+        match event:
+            case NextPolled():
+                return self._next_polled(event, now)
+            case PostBegun():
+                return self._post_begun(event)
+            case ResponsePosted():
+                return self._answered(event.post, Success(event.payload, event.content_type))
+            case InvocationAssigned():
+                return self._assigned(event.invocation, now)
+            case ErrorPosted():
+                failure = Failure(event.error_type, event.payload, content_type=event.content_type)
+                return self._answered(event.post, failure)
+            case PostSpoiled():
+                return self._answered(event.post, _spoiled(event.flaw))
+            case InitErrorPosted():
+                return self._init_error_posted(event, now)
+            case PollAbandoned():
+                return self._poll_abandoned(event.poll)
+            case StartRequested():
+                return self._start(now)
+            case RuntimeNotStarted() | RuntimeExited():
+                return self._runtime_lost(event, now)
+            case DeadlinePassed():
+                return self._deadline_passed(now)
+            case RetireRequested():
+                return self._retired(now)
+            case ProcessesGone():
+                return self._processes_gone(event, now)
+
+    # The runtime's calls
+
+    def _next_polled(self, event: NextPolled, now: float) -> list[Action]:
+        self._must_be_alive(RuntimeCall.NEXT)
+        before, self._runtime = self._runtime, moved(self._runtime, RuntimeCall.NEXT)
+        match before:
+            case RuntimeState.RUNNING:
+                return self._send_to(event.poll)
+            case RuntimeState.RESPONDED:
+                actions = self._finished(event.memory, now)
+            case RuntimeState.STARTED:
+                actions = self._initialised(now)
+            case _:
+                actions = []
+        self._polls.append(event.poll)
+        return actions + self._send()
+
+    def _poll_abandoned(self, poll: object) -> list[Action]:
+        if poll in self._polls:
+            self._polls.remove(poll)
+        return []
+
+    def _post_begun(self, event: PostBegun) -> list[Action]:
+        call = RuntimeCall.RESPONSE if event.kind == "response" else RuntimeCall.ERROR
+        if self._runtime is RuntimeState.INIT_ERROR and self._alive():
+            moved(self._runtime, call)  # refuses: after /init/error every call is a 403
+        run = self._run
+        if run is None or event.request_id != run.invocation.request_id or not self._alive():
+            raise InvokeTimeout if event.request_id in self._expired else InvalidRequestID
+        if event.invocation_id not in {None, run.invocation.invocation_id}:
+            raise InvokeTimeout  # an answer to an earlier delivery of the same request id
+        self._runtime = moved(self._runtime, call)
+        run.post = event.post
+        return []
+
+    def _answered(self, post: object, outcome: Outcome) -> list[Action]:
+        run = self._run
+        if run is None or run.post is not post or not self._alive():
+            raise InvokeTimeout  # the environment was reset while the body was on its way
+        self._runtime = moved(self._runtime, RuntimeCall.SENT)
+        run.post = None
+        run.outcome = outcome
+        return [Complete(run.invocation, outcome)]
+
+    def _init_error_posted(self, event: InitErrorPosted, now: float) -> list[Action]:
+        self._must_be_alive(RuntimeCall.INIT_ERROR)
+        self._runtime = moved(self._runtime, RuntimeCall.INIT_ERROR)
+        if self._init is not None:
+            self._init.failure = Failure(
+                event.error_type, event.payload, content_type=event.content_type
+            )
+        grace = now + INIT_ERROR_GRACE
+        self._deadline = grace if self._deadline is None else min(self._deadline, grace)
+        return []
+
+    # Orders
+
+    def _start(self, now: float) -> list[Action]:
+        self._turn(Turn.START)
+        self._deadline = now + self._function.init_timeout
+        return self._begin_init("init", now)
+
+    def _begin_init(self, phase: platform.InitPhase, now: float) -> list[Action]:
+        self._runtime = RuntimeState.STARTED
+        self._init = _Init(phase, now)
+        return [Emit(platform.InitStart(at=now, phase=phase)), StartRuntime(phase)]
+
+    def _assigned(self, invocation: Invocation, now: float) -> list[Action]:
+        was_cold = self._phase is Phase.COLD
+        self._turn(Turn.INVOKE)
+        self._run = _Run(invocation, now)
+        self._deadline = now + self._function.timeout
+        if was_cold:  # suppressed init: within the invocation's duration and deadline
+            return self._begin_init("invoke", now)
+        return [*self._send(), self._told_start(now)]
+
+    def _retired(self, now: float) -> list[Action]:
+        if self._phase in {Phase.SHUTDOWN, Phase.ENDED}:
+            return []
+        resetting = self._phase is Phase.RESETTING
+        self._turn(Turn.RETIRE)
+        self._deadline = None
+        self._polls.clear()
+        if resetting:
+            return []  # the Reset under way will do
+        actions = self._complete(Refused(ServiceException("The emulator is shutting down.")))
+        if self._run or self._init:
+            self._cut = _Cut(now, "failure", _SHUT_DOWN)
+        return [*actions, Reset()]
+
+    # What befalls it
+
+    def _runtime_lost(self, event: RuntimeExited | RuntimeNotStarted, now: float) -> list[Action]:
+        if not self._alive():
+            return []
+        if isinstance(event, RuntimeExited):
+            error_type, reason = "Runtime.ExitError", event.status.describe()
+        else:
+            error_type, reason = event.error_type, event.message
+        said = self._init.failure if self._init else None
+        if said:  # its exit is what /init/error announced
+            return self._fail(_Cut(now, "error", said.error_type), said)
+        cut = _Cut(now, "error", error_type, reason)
+        return self._fail(cut, self._make_failure(error_type, reason))
+
+    def _deadline_passed(self, now: float) -> list[Action]:
+        if self._deadline is None or now < self._deadline:
+            return []
+        said = self._init.failure if self._init else None
+        if said:  # it posted /init/error and did not exit
+            return self._fail(_Cut(now, "error", said.error_type), said)
+        cut = _Cut(now, "timeout", None)
+        if self._run is None:
+            return self._fail(cut, None)
+        invocation = self._run.invocation
+        self._expired.append(invocation.request_id)
+        return self._fail(cut, timed_out(invocation.request_id, self._function.timeout))
+
+    def _fail(self, cut: _Cut, failure: Failure | None) -> list[Action]:
+        self._turn(Turn.FAILED)
+        self._cut = cut
+        self._deadline = None
+        self._polls.clear()
+        completed = self._complete(failure) if failure else []
+        return [*completed, Reset()]
+
+    def _processes_gone(self, event: ProcessesGone, now: float) -> list[Action]:
+        shutdown = self._phase is Phase.SHUTDOWN
+        self._turn(Turn.KILLED)
+        actions = self._reports_of_the_cut(event.memory, now) if self._cut else []
+        self._cut = self._init = self._run = self._init_duration = None
+        return [*actions, End() if shutdown else BecomeFree()]
+
+    # Telling
+
+    def _initialised(self, now: float) -> list[Action]:
+        actions = self._init_reports("success", None, now)
+        if self._run is not None:
+            return [*actions, self._told_start(now)]
+        self._turn(Turn.ALL_READY)
+        self._deadline = None
+        return [*actions, BecomeFree()]
+
+    def _init_reports(
+        self, status: platform.Status, error_type: str | None, now: float
+    ) -> list[Action]:
+        init, self._init = self._init, None
+        if init is None:
+            return []
+        duration = now - init.began
+        if init.phase == "init" and status == "success":
+            self._init_duration = duration
+        return [
+            Emit(
+                platform.InitRuntimeDone(
+                    at=now, phase=init.phase, status=status, error_type=error_type
+                )
+            ),
+            Emit(
+                platform.InitReport(
+                    at=now,
+                    phase=init.phase,
+                    status=status,
+                    error_type=error_type,
+                    duration=duration,
+                )
+            ),
+        ]
+
+    def _told_start(self, now: float) -> Action:
+        run = self._running()
+        run.started = True
+        invocation = run.invocation
+        return Emit(
+            platform.Start(
+                at=now,
+                request_id=invocation.request_id,
+                version=invocation.version,
+                tracing=invocation.tracing,
+            )
+        )
+
+    def _finished(self, memory: int, now: float) -> list[Action]:
+        outcome = self._running().outcome
+        failure = outcome if isinstance(outcome, Failure) else None
+        actions = self._run_reports(
+            failure.status if failure else "success",
+            failure.error_type if failure else None,
+            memory,
+            now,
+        )
+        self._run = None
+        self._deadline = None
+        self._turn(Turn.ALL_READY)
+        return [*actions, BecomeFree()]
+
+    def _reports_of_the_cut(self, memory: int, now: float) -> list[Action]:
+        cut = self._cut
+        if cut is None:
+            return []
+        actions = self._init_reports(cut.status, cut.error_type, cut.at)
+        if self._run is None:
+            return actions
+        if not self._run.started:
+            actions.append(self._told_start(cut.at))
+        actions += self._told_cut(cut, self._run.invocation.request_id)
+        return actions + self._run_reports(cut.status, cut.error_type, memory, now)
+
+    def _told_cut(self, cut: _Cut, request_id: str) -> list[Action]:
+        if cut.status == "timeout":
+            timeout = self._function.timeout
+            return [Emit(platform.TimedOut(at=cut.at, request_id=request_id, timeout=timeout))]
+        if cut.fault is None or cut.error_type is None:
+            return []
+        fault = platform.Fault(
+            at=cut.at, request_id=request_id, message=cut.fault, error_type=cut.error_type
+        )
+        return [Emit(fault)]
+
+    def _run_reports(
+        self, status: platform.Status, error_type: str | None, memory: int, now: float
+    ) -> list[Action]:
+        run = self._running()
+        invocation = run.invocation
+        duration = now - run.began
+        produced = len(run.outcome.payload) if isinstance(run.outcome, Success) else 0
+        init_duration, self._init_duration = self._init_duration, None
+        return [
+            Emit(
+                platform.RuntimeDone(
+                    at=now,
+                    request_id=invocation.request_id,
+                    status=status,
+                    error_type=error_type,
+                    duration=duration,
+                    produced_bytes=produced,
+                    tracing=invocation.tracing,
+                )
+            ),
+            Emit(
+                platform.Report(
+                    at=now,
+                    request_id=invocation.request_id,
+                    status=status,
+                    error_type=error_type,
+                    duration=duration,
+                    memory_size=self._function.memory_size,
+                    max_memory_used=-(-memory // MIB),
+                    init_duration=init_duration,
+                    tracing=invocation.tracing,
+                )
+            ),
+        ]
+
+    # Small things
+
+    def _send(self) -> list[Action]:
+        if self._run is None or not self._polls or self._runtime is not RuntimeState.READY:
+            return []
+        self._runtime = moved(self._runtime, RuntimeCall.INVOKED)
+        # The latest poll: of two, the earlier may be a connection whose end is not seen yet.
+        return self._send_to(self._polls.pop())
+
+    def _send_to(self, poll: object) -> list[Action]:
+        deadline = self._deadline if self._deadline is not None else 0.0
+        return [SendInvocation(poll, self._running().invocation, deadline)]
+
+    def _complete(self, outcome: Outcome) -> list[Action]:
+        run = self._run
+        if run is None or run.outcome is not None:
+            return []
+        run.outcome = outcome
+        return [Complete(run.invocation, outcome)]
+
+    def _make_failure(self, error_type: str, reason: str) -> Failure | None:
+        if self._run is None:
+            return None
+        request_id = self._run.invocation.request_id
+        if error_type == "Runtime.ExitError":
+            return exit_error(request_id, reason)
+        return platform_failure(error_type, request_id, reason)
+
+    def _running(self) -> _Run:
+        if self._run is None:
+            raise AssertionError("no invocation in hand")
+        return self._run
+
+    def _alive(self) -> bool:
+        return self._phase in _ALIVE
+
+    def _must_be_alive(self, call: RuntimeCall) -> None:
+        if not self._alive():
+            wanted = RuntimeState.READY if call is RuntimeCall.NEXT else RuntimeState.INIT_ERROR
+            raise InvalidStateTransition(self._runtime.value, wanted.value)
+
+    def _turn(self, turn: Turn) -> None:
+        self._phase = turned(self._phase, turn)
+
+
+_ALIVE = frozenset({Phase.INIT, Phase.READY, Phase.INVOKE})
+
+
+def _spoiled(flaw: Flaw) -> Failure:
+    match flaw:
+        case "size":
+            return response_too_large()
+        case "mode":
+            return unusable("Runtime.InvalidResponseModeHeader", "Invalid function response mode")
+        case "truncated":
+            return unusable("Runtime.TruncatedResponse", "HTTP request detected as truncated")

@@ -1,0 +1,191 @@
+"""What can happen to an execution environment, and what it can order to be done.
+
+Events are facts in the past tense, actions are orders. Both unions are closed: a `match`
+over them is checked for completeness by mypy. `poll` and `post` are tokens of open HTTP
+exchanges: the core keeps them and hands them back, and looks at nothing but their
+identity. Memory is in bytes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from rie.core.exit_status import ExitStatus
+from rie.core.invocation import Invocation, Outcome, Payload
+from rie.core.platform import InitPhase, PlatformEvent
+
+PostKind = Literal["response", "error"]
+Flaw = Literal["mode", "size", "truncated"]
+
+
+@dataclass(frozen=True, slots=True)
+class StartRequested:
+    """The environment is to be brought up, ahead of any invocation."""
+
+
+@dataclass(frozen=True, slots=True)
+class RuntimeNotStarted:
+    """There is nothing that could be started; `error_type` and message say why."""
+
+    error_type: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class RuntimeExited:
+    """The runtime's process ended, by itself or by a signal."""
+
+    status: ExitStatus
+
+
+@dataclass(frozen=True, slots=True)
+class NextPolled:
+    """The runtime asked for an invocation. `memory` is the environment's peak so far."""
+
+    poll: object
+    memory: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PollAbandoned:
+    """A parked poller hung up."""
+
+    poll: object
+
+
+@dataclass(frozen=True, slots=True)
+class PostBegun:
+    """The head of a /response or /error arrived. The body is still to come."""
+
+    post: object
+    kind: PostKind
+    request_id: str
+    invocation_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ResponsePosted:
+    """The body of a /response is complete."""
+
+    post: object
+    payload: Payload
+    content_type: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorPosted:
+    """The body of an /error is complete; `error_type` has been filtered."""
+
+    post: object
+    payload: Payload
+    content_type: bytes
+    error_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class PostSpoiled:
+    """A post that had begun cannot be taken, and has cost the invocation its answer."""
+
+    post: object
+    flaw: Flaw
+
+
+@dataclass(frozen=True, slots=True)
+class InitErrorPosted:
+    """The runtime says that it cannot begin; `error_type` has been filtered."""
+
+    payload: Payload
+    content_type: bytes
+    error_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class InvocationAssigned:
+    """The environment, being READY or COLD, is given an invocation."""
+
+    invocation: Invocation
+
+
+@dataclass(frozen=True, slots=True)
+class DeadlinePassed:
+    """The clock has reached the environment's deadline."""
+
+
+@dataclass(frozen=True, slots=True)
+class RetireRequested:
+    """The environment is to be ended: idle for too long, too old, or everything stops."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessesGone:
+    """A Reset has been carried out: no process is left, all output has been read."""
+
+    memory: int = 0
+
+
+Event = (
+    StartRequested
+    | RuntimeNotStarted
+    | RuntimeExited
+    | NextPolled
+    | PollAbandoned
+    | PostBegun
+    | ResponsePosted
+    | ErrorPosted
+    | PostSpoiled
+    | InitErrorPosted
+    | InvocationAssigned
+    | DeadlinePassed
+    | RetireRequested
+    | ProcessesGone
+)
+
+
+@dataclass(frozen=True, slots=True)
+class StartRuntime:
+    """Start the processes. `phase` is "invoke" for an init inside an invocation."""
+
+    phase: InitPhase
+
+
+@dataclass(frozen=True, slots=True)
+class SendInvocation:
+    """Answer a parked poll with the invocation. `deadline` is on the core's clock."""
+
+    poll: object
+    invocation: Invocation
+    deadline: float
+
+
+@dataclass(frozen=True, slots=True)
+class Complete:
+    """Give the caller its outcome."""
+
+    invocation: Invocation
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Emit:
+    """Tell the log (and whoever else listens)."""
+
+    event: PlatformEvent
+
+
+@dataclass(frozen=True, slots=True)
+class BecomeFree:
+    """The environment can take an invocation now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reset:
+    """Kill every process of the environment. Always the last of its list."""
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """The environment is over; nothing of it may stay."""
+
+
+Action = StartRuntime | SendInvocation | Complete | Emit | BecomeFree | Reset | End

@@ -1,0 +1,120 @@
+"""What the platform tells about a function's life, as values.
+
+The text log (START, END, REPORT), the JSON log and, later, the Telemetry API are three
+renderings of these. `at` is in seconds on the machine's monotonic clock; the renderer
+knows the offset to the epoch. Durations are in seconds, memory in MB (2**20 bytes).
+Names follow the Telemetry API's event reference (developer guide).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+InitPhase = Literal["init", "invoke"]
+Status = Literal["success", "error", "timeout", "failure"]
+
+
+@dataclass(frozen=True, slots=True)
+class Tracing:
+    """The X-Amzn-Trace-Id header of one invocation, and whether it is sampled."""
+
+    value: str
+    sampled: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InitStart:
+    """The runtime's process is about to be started.
+
+    `phase` is "invoke" when init runs again inside an invocation.
+    """
+
+    at: float
+    phase: InitPhase
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InitRuntimeDone:
+    """The runtime has asked for its first invocation, or failed to."""
+
+    at: float
+    phase: InitPhase
+    status: Status
+    error_type: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InitReport:
+    """The init phase is over; `duration` from InitStart to its end."""
+
+    at: float
+    phase: InitPhase
+    status: Status
+    duration: float
+    error_type: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """An invocation is about to be given to the runtime."""
+
+    at: float
+    request_id: str
+    version: str
+    tracing: Tracing | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimedOut:
+    """The invocation ran into the function's timeout (`timeout` seconds)."""
+
+    at: float
+    request_id: str
+    timeout: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """The runtime ended, or never began: `message` is the line's text without its id."""
+
+    at: float
+    request_id: str
+    message: str
+    error_type: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuntimeDone:
+    """The runtime has answered and asked for more, or will never do so."""
+
+    at: float
+    request_id: str
+    status: Status
+    error_type: str | None
+    duration: float
+    produced_bytes: int
+    tracing: Tracing | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """The invocation is over: the REPORT line's figures.
+
+    `init_duration` is there only on the first invocation after a successful init phase.
+    """
+
+    at: float
+    request_id: str
+    status: Status
+    error_type: str | None
+    duration: float
+    memory_size: int
+    max_memory_used: int
+    init_duration: float | None = None
+    tracing: Tracing | None = None
+
+
+PlatformEvent = (
+    InitStart | InitRuntimeDone | InitReport | Start | TimedOut | Fault | RuntimeDone | Report
+)
