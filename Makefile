@@ -1,0 +1,77 @@
+# Everything that is done to this project, by name. `make help` lists it.
+# Each target sets up what it needs first; nothing is installed outside this folder, but for
+# the system packages that have no other place.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+PYTHON ?= $(shell for each in python3 python3.13 python3.12 python3.11; do \
+  "$$each" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+  && { command -v "$$each"; break; }; done)
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/installed
+REAL_SETUP := $(wildcard tests/real/setup.sh)
+PYTEST_ARGS ?=
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: help
+help: ## list the targets
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1 \2/p' $(MAKEFILE_LIST) | awk '{ printf "  %s %-10s", $$1, $$2; $$1 = $$2 = ""; print }'
+
+.PHONY: install
+install: $(INSTALLED) ## create .venv with everything that the lock names
+
+$(INSTALLED): requirements.lock pyproject.toml .ci/venv.sh
+	@.ci/venv.sh "$(PYTHON)" $(VENV)
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.PHONY: demo
+demo: $(INSTALLED) ## start the emulator with an example handler, call it, show answer and log
+	@examples/demo/demo.sh
+
+.PHONY: check
+check: $(INSTALLED) ## lint, formatting, types, import rules, freshness of the lock
+	$(BIN)/python .ci/lock.py --check
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+.PHONY: format
+format: $(INSTALLED) ## format the code and mend what the linter can
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+.PHONY: test
+test: $(INSTALLED) .cache/real.stamp ## run all tests, with coverage (PYTEST_ARGS="-k name")
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest $(PYTEST_ARGS)
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+	$(BIN)/coverage report --include='rie/core/*,bootstrap/*' --fail-under=100
+
+# The runtimes that we did not write, for the tests against them.
+.cache/real.stamp: $(REAL_SETUP) $(INSTALLED)
+	@mkdir -p $(@D)
+	$(if $(REAL_SETUP),$(REAL_SETUP))
+	@touch $@
+
+.PHONY: bench
+bench: $(INSTALLED) ## measure side by side with the floor and the peers
+	$(BIN)/python -m benchmarks
+
+.PHONY: lock
+lock: $(INSTALLED) ## resolve requirements.lock anew (make lock LOCK_ARGS=--upgrade for newer versions)
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/python .ci/lock.py $(LOCK_ARGS)
+
+.PHONY: clean
+clean: ## remove what the other targets have made
+	rm -rf $(VENV) .cache .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build
