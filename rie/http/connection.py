@@ -1,0 +1,525 @@
+"""One connection: heads and bodies in, answers out, one exchange at a time, in order.
+
+Hot path: what arrives lands in the server's scratch buffer, or, within a large body, in its
+place; the endpoint is called from there, without a task, a timer or a queue.
+
+End of input (EOF) while an exchange waits for its answer: a peer that has shut down its sending
+side cannot be told from one that is gone. An exchange that has `on_disconnect` set (a parked
+long poll) takes it for gone; any other gets its answer, and then the connection is closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from enum import Enum, auto
+from math import inf
+from typing import TYPE_CHECKING, cast
+
+from rie.http.answer import CONTINUE, NO_CONTENT, NOT_MODIFIED, answer_head
+from rie.http.body import (
+    BadChunkError,
+    BodyError,
+    ChunkedBody,
+    FixedBody,
+    TooLarge,
+    Truncated,
+)
+from rie.http.buffers import SMALL
+from rie.http.exchange import Exchange
+from rie.http.head import CHUNKED, BadHeadError, parse_head
+from rie.http.message import Response
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rie.http.server import Server
+
+_TEXT = b"text/plain; charset=utf-8"
+_INTERNAL_ERROR = Response(
+    500,
+    b'{"errorMessage":"Internal Server Error","errorType":"InternalServerError"}\n',
+    content_type=b"application/json",
+)
+_EMPTY = bytearray()
+
+
+class Phase(Enum):
+    """What the next byte belongs to."""
+
+    HEAD = auto()  # a head, or nothing yet
+    BUSY = auto()  # what comes after the exchange that the endpoint has; it is held
+    BODY = auto()  # the body that the endpoint asked for
+    DRAIN = auto()  # a body that nobody asked for; the answer is out
+    LINGER = auto()  # nobody: the last answer is out, the client has not hung up yet
+    CLOSED = auto()
+
+
+class Connection(asyncio.BufferedProtocol):
+    """The protocol of one client's connection."""
+
+    __slots__ = (
+        "_body",
+        "_deadline",
+        "_drained",
+        "_eof",
+        "_exchange",
+        "_expects",
+        "_failed",
+        "_filling",
+        "_held",
+        "_keep_alive",
+        "_phase",
+        "_reading_paused",
+        "_running",
+        "_scanned",
+        "_scratch",
+        "_server",
+        "_then",
+        "_transport",
+        "_writing_paused",
+    )
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._scratch = server.scratch
+        self._transport: asyncio.Transport = cast("asyncio.Transport", None)  # until it is made
+        self._phase = Phase.HEAD
+        self._held = bytearray()  # what has arrived ahead of its turn, or of the rest of a head
+        self._scanned = 0  # bytes of an incomplete head that hold no empty line
+        self._exchange: Exchange | None = None
+        self._body: FixedBody | ChunkedBody | None = None  # None: none, or complete
+        self._filling: FixedBody | None = None  # the body that is received in its place
+        self._then: Callable[[Exchange], None] | None = None
+        self._failed: Callable[[Exchange, BodyError], None] | None = None
+        self._expects = False  # the client waits for 100 Continue
+        self._keep_alive = True
+        self._eof = False
+        self._running = False
+        self._reading_paused = False
+        self._writing_paused = False
+        self._drained = 0
+        self._deadline = inf  # of the loop's clock
+
+    # Called by the event loop
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        self._server.connections.add(self)
+        self._watch_idle()
+
+    def get_buffer(self, sizehint: int) -> bytearray | memoryview:  # noqa: ARG002 - asyncio's signature
+        filling = self._filling
+        if filling is None:
+            return self._scratch
+        return filling.window() or self._scratch
+
+    def buffer_updated(self, nbytes: int) -> None:
+        filling = self._filling
+        if filling is not None:
+            filling.filled(nbytes)
+            self._run(_EMPTY, 0)
+        elif self._held:
+            with memoryview(self._scratch)[:nbytes] as piece:
+                self._held += piece
+            self._run_held()
+        else:
+            at = self._run(self._scratch, nbytes)
+            if at < nbytes:
+                self._held += self._scratch[at:nbytes]
+                self._regulate_reading()
+
+    def eof_received(self) -> bool:
+        self._eof = True
+        exchange = self._exchange
+        if self._phase is Phase.BODY:
+            self._fail_body("the connection ended before the body did")
+        elif exchange is not None and exchange.on_disconnect is not None:
+            self._transport.close()
+            self._lose(exchange)
+        elif self._phase is Phase.HEAD and self._held:
+            self._refuse(400, "the connection ended before the head did")
+        elif self._phase is not Phase.BUSY:
+            self._close()
+        return True  # this side closes when it has answered
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - gone is gone
+        phase, exchange = self._phase, self._exchange
+        self._phase = Phase.CLOSED
+        self._filling = self._body = None
+        self._held = bytearray()
+        self._deadline = inf
+        self._server.forget(self)
+        if exchange is not None:
+            if phase is Phase.BODY:
+                self._exchange = None
+                exchange.closed = True
+                self._tell_failed(exchange, Truncated("the connection was lost within the body"))
+            else:
+                self._lose(exchange)
+
+    def pause_writing(self) -> None:
+        self._writing_paused = True
+
+    def resume_writing(self) -> None:
+        self._writing_paused = False
+        self._run_held()
+
+    # Called by the exchange
+
+    def read_body(
+        self,
+        exchange: Exchange,
+        limit: int,
+        then: Callable[[Exchange], None],
+        failed: Callable[[Exchange, BodyError], None],
+    ) -> None:
+        if exchange is not self._exchange:
+            return  # answered, or the peer is gone
+        body = self._body
+        if body is None:
+            self._call(then, exchange)
+            return
+        too_large = body.collect(limit)
+        if too_large is not None:
+            self._failed = failed
+            self._tell_failed(exchange, too_large)
+            return
+        self._then, self._failed = then, failed
+        self._phase = Phase.BODY
+        if not self._running:
+            self._run_held()
+
+    def respond(self, exchange: Exchange, response: Response) -> None:
+        if exchange.answered:
+            raise RuntimeError(f"answered twice: {exchange.request!r}")
+        if exchange is not self._exchange:
+            return  # the peer is gone
+        unread = self._body is not None
+        if unread and (self._expects or self._too_much_to_drain()):
+            # A client that was not told to continue may send its body or not.
+            self._keep_alive = False
+        if self._server.closing:
+            self._keep_alive = False
+        self._write(exchange.request.method, exchange.request.http_version, response)
+        self._exchange = None
+        exchange.closed = exchange.answered = True
+        if not self._keep_alive:
+            self._close()
+        elif unread:
+            self._drain()
+        else:
+            self._phase = Phase.HEAD
+            self._watch_idle()
+        if not self._running and (self._held or self._eof or self._reading_paused):
+            # Not from within respond(): the next endpoint is no business of its caller.
+            self._server.loop.call_soon(self._run_held)
+
+    # Called by the server
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is owed to the client."""
+        return self._exchange is None and not self._transport.get_write_buffer_size()
+
+    def close(self) -> None:
+        """Close once what has been written is sent."""
+        self._phase = Phase.CLOSED
+        self._transport.close()
+
+    def abort(self) -> None:
+        """Close now, whatever has not been sent."""
+        self._transport.abort()
+
+    def noticed_late(self, exchange: Exchange) -> None:
+        """Look again at a peer that had ended its input before anyone minded."""
+        if self._eof and exchange is self._exchange:
+            self._server.loop.call_soon(self.eof_received)
+
+    def overdue(self, now: float) -> bool | None:
+        """Say whether the deadline has passed; None: there is no deadline any more."""
+        return None if self._deadline == inf else now >= self._deadline
+
+    def expire(self) -> None:
+        """Give up on the client that kept us waiting."""
+        self._deadline = inf
+        match self._phase:
+            case Phase.HEAD if self._held:
+                self._refuse(408, "the head of the request took too long")
+            case Phase.BODY:
+                self._fail_body("no byte of the body came for too long")
+            case Phase.HEAD:
+                self.close()
+            case Phase.DRAIN | Phase.LINGER:
+                self.abort()
+            case Phase.BUSY | Phase.CLOSED:
+                pass
+
+    # Input
+
+    def _run_held(self) -> None:
+        if self._running or self._phase is Phase.CLOSED:
+            return
+        at = self._run(self._held, len(self._held))
+        if self._held:
+            del self._held[:at]
+        self._regulate_reading()
+
+    def _run(self, source: bytearray, end: int) -> int:
+        """Take what source[:end] has for us now, and return where that ends."""
+        self._running = True
+        try:
+            at = 0
+            while True:
+                phase = self._phase
+                if phase is Phase.HEAD:
+                    stop = self._take_head(source, at, end)
+                    if stop < 0:
+                        return at
+                    at = stop
+                elif phase is Phase.BODY or phase is Phase.DRAIN:
+                    at = self._take_body(source, at, end)
+                    if self._body is not None:
+                        return at
+                elif phase is Phase.BUSY:
+                    return at
+                else:
+                    self._count_drained(end - at)
+                    return end
+        finally:
+            self._running = False
+
+    def _take_head(self, source: bytearray, start: int, end: int) -> int:
+        """Begin an exchange and return where its head ends, or -1 for more input."""
+        if start == end or self._writing_paused:
+            if self._eof and start == end:
+                self._close()
+            return -1
+        if source[start] < 0x41 and not self._scanned:  # noqa: PLR2004 - "A"; methods are letters
+            return self._skip_empty_line(source, start)
+        stop = source.find(b"\r\n\r\n", max(start, start + self._scanned - 3), end)
+        size = (end if stop < 0 else stop + 4) - start
+        if size > self._server.limits.head_bytes:
+            self._refuse(431, "the head of the request is too large")
+            return end
+        if stop < 0:
+            return self._await_head(source, start, end)
+        self._scanned = 0
+        self._deadline = inf
+        try:
+            with memoryview(source)[start : stop + 4] as piece:
+                request, length, self._keep_alive = parse_head(bytes(piece))
+        except BadHeadError as error:
+            self._refuse(error.status, str(error))
+            return end
+        self._set_body(length)
+        self._expects = (
+            length != 0
+            and request.http_version == "1.1"
+            and (request.headers.get(b"expect") or b"").lower() == b"100-continue"
+        )
+        exchange = Exchange(request, self)
+        self._exchange = exchange
+        self._phase = Phase.BUSY
+        self._call(self._server.endpoint, exchange)
+        return stop + 4
+
+    def _skip_empty_line(self, source: bytearray, start: int) -> int:
+        if source[start] in b"\r\n":  # some clients send one after a body
+            return start + 1
+        self._refuse(400, "no HTTP request")
+        return start
+
+    def _await_head(self, source: bytearray, start: int, end: int) -> int:
+        """Refuse at once what can never become a head; else wait, for so long."""
+        fresh = start + self._scanned
+        if source.count(b"\n", fresh, end) != source.count(b"\r\n", max(start, fresh - 1), end):
+            self._refuse(400, "bare LF in the head of the request")
+            return end
+        if not self._scanned:
+            self._watch(self._server.limits.head_timeout)
+        self._scanned = end - start
+        return -1
+
+    def _set_body(self, length: int) -> None:
+        server = self._server
+        if length == 0:
+            self._body = None
+        elif length == CHUNKED:
+            self._body = ChunkedBody(server.pool, server.limits.head_bytes)
+        else:
+            self._body = FixedBody(length, server.pool)
+
+    def _take_body(self, source: bytearray, start: int, end: int) -> int:
+        """Feed the body and return where it ends; while it is due, that is the end of input."""
+        body = self._body
+        if body is None:
+            return start
+        try:
+            stop = body.feed(source, start, end)
+        except BadChunkError as error:
+            self._fail_framing(str(error))
+            return end
+        if self._phase is Phase.DRAIN:
+            self._count_drained(stop - start)
+        elif body.too_large is not None:
+            return self._outgrown(body, body.too_large, stop)
+        if body.complete:
+            self._filling = None
+            self._finish_body(body)
+            return stop
+        if self._phase is Phase.BODY:
+            self._await_body(body)
+        if self._phase is not Phase.CLOSED:
+            self._watch(self._server.limits.stall_timeout)
+        return stop
+
+    def _await_body(self, body: FixedBody | ChunkedBody) -> None:
+        if self._expects:
+            self._expects = False
+            self._transport.write(CONTINUE)
+        if isinstance(body, FixedBody) and body.window() is not None:
+            self._filling = body
+
+    def _outgrown(self, body: FixedBody | ChunkedBody, error: TooLarge, stop: int) -> int:
+        self._phase = Phase.BUSY
+        self._deadline = inf
+        if body.complete:
+            self._body = None
+        if self._exchange is not None:
+            self._tell_failed(self._exchange, error)
+        return stop
+
+    def _finish_body(self, body: FixedBody | ChunkedBody) -> None:
+        self._body = None
+        self._deadline = inf
+        exchange, then = self._exchange, self._then
+        if exchange is None or then is None:  # it was drained
+            self._phase = Phase.HEAD
+            self._watch_idle()
+            return
+        self._phase = Phase.BUSY
+        self._then = self._failed = None
+        exchange.request.body = body.result
+        exchange.request.trailers = body.trailers
+        self._call(then, exchange)
+
+    def _fail_framing(self, reason: str) -> None:
+        if self._phase is Phase.DRAIN:
+            self._body = None
+            self._close()
+        else:
+            self._fail_body(reason)
+
+    def _fail_body(self, reason: str) -> None:
+        """End the body that will not be completed: the connection is of no further use."""
+        exchange = self._exchange
+        self._phase = Phase.BUSY
+        self._deadline = inf
+        self._filling = self._body = None
+        self._held.clear()
+        self._keep_alive = False
+        if exchange is not None:
+            self._tell_failed(exchange, Truncated(reason))
+
+    # Output
+
+    def _write(self, method: str, version: str, response: Response) -> None:
+        connection = None
+        if not self._keep_alive:
+            connection = b"close"
+        elif version == "1.0":
+            connection = b"keep-alive"
+        head = answer_head(response, self._server.clock.date_line(), connection)
+        body = response.body
+        if method == "HEAD" or not body or response.status in {NO_CONTENT, NOT_MODIFIED}:
+            self._transport.write(head)
+        elif len(body) < SMALL:
+            self._transport.write(head + body)
+        else:
+            self._transport.writelines((head, body))
+
+    def _refuse(self, status: int, reason: str) -> None:
+        """Answer what is no request, for the last time."""
+        self._held.clear()
+        self._scanned = 0
+        self._keep_alive = False
+        response = Response(status, f"{reason}\n".encode(), content_type=_TEXT)
+        self._write("GET", "1.1", response)
+        self._close()
+
+    def _drain(self) -> None:
+        self._phase = Phase.DRAIN
+        self._filling = self._then = self._failed = None
+        self._drained = 0
+        if self._body is not None:
+            self._body.discard()
+        self._watch(self._server.limits.stall_timeout)
+
+    def _too_much_to_drain(self) -> bool:
+        return self._body is not None and self._body.length > self._server.limits.drain_bytes
+
+    def _count_drained(self, count: int) -> None:
+        self._drained += count
+        if self._drained > self._server.limits.drain_bytes:
+            self.abort()
+
+    def _close(self) -> None:
+        """Close after the last answer, in such a way that the client can read it.
+
+        Closing a socket with unread input resets the connection, and a reset overtakes answers.
+        So this side stops sending, and reads on until the client has hung up.
+        """
+        self._body = self._filling = None
+        if self._eof:
+            self.close()
+            return
+        self._phase = Phase.LINGER
+        self._drained = 0
+        self._transport.write_eof()
+        self._watch(self._server.limits.linger)
+
+    # Endpoints
+
+    def _call(self, function: Callable[[Exchange], None], exchange: Exchange) -> None:
+        """Call the endpoint; its errors are answered with 500 and reported."""
+        try:
+            function(exchange)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the server goes on
+            self._report(exchange, error)
+
+    def _tell_failed(self, exchange: Exchange, error: BodyError) -> None:
+        failed, self._then, self._failed = self._failed, None, None
+        if failed is not None:
+            self._call(lambda exchange: failed(exchange, error), exchange)
+
+    def _lose(self, exchange: Exchange) -> None:
+        self._exchange = None
+        exchange.closed = True
+        if exchange.on_disconnect is not None:
+            self._call(exchange.on_disconnect, exchange)
+
+    def _report(self, exchange: Exchange, error: Exception) -> None:
+        self._server.on_error(exchange, error)
+        if not exchange.closed:
+            self.respond(exchange, _INTERNAL_ERROR)
+
+    # Waiting
+
+    def _regulate_reading(self) -> None:
+        stuck = self._phase is Phase.BUSY or (self._phase is Phase.HEAD and self._writing_paused)
+        too_much = stuck and len(self._held) > self._server.limits.held_bytes
+        if too_much and not self._reading_paused:
+            self._reading_paused = True
+            self._transport.pause_reading()
+        elif self._reading_paused and not too_much:
+            self._reading_paused = False
+            self._transport.resume_reading()
+
+    def _watch_idle(self) -> None:
+        idle = self._server.limits.idle
+        if idle is not None:
+            self._watch(idle)
+
+    def _watch(self, seconds: float) -> None:
+        self._deadline = self._server.loop.time() + seconds
+        self._server.watch(self)

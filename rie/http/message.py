@@ -1,0 +1,108 @@
+"""Requests and answers as values. Bytes stay bytes: what a header means is the endpoint's matter.
+
+Header values are any bytes but CR, LF and NUL: real clients send raw UTF-8.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+
+class Headers:
+    """The fields of a head or of the trailers, in the order in which they came; read only."""
+
+    __slots__ = ("_by_name", "_fields")
+
+    def __init__(self, fields: Sequence[tuple[bytes, bytes]] = ()) -> None:
+        self._fields = fields
+        self._by_name: dict[bytes, bytes] | None = None
+
+    def get(self, name: bytes) -> bytes | None:
+        """Return the first value of `name`, which is lower-case, or None."""
+        by_name = self._by_name
+        if by_name is None:
+            # Made on demand: most requests of a long-polling client are never asked for any.
+            by_name = {name.lower(): value for name, value in reversed(self._fields)}
+            self._by_name = by_name
+        return by_name.get(name)
+
+    def __iter__(self) -> Iterator[tuple[bytes, bytes]]:
+        """Yield every field, repeated ones too, the names in lower case."""
+        return ((name.lower(), value) for name, value in self._fields)
+
+    def __len__(self) -> int:
+        return len(self._fields)
+
+    def __repr__(self) -> str:
+        return f"Headers({list(self._fields)!r})"
+
+
+NO_HEADERS = Headers()
+
+
+class Request:
+    """One request. `body` and `trailers` are empty until the body is complete.
+
+    A large body is a memoryview into a pooled buffer: the buffer is used again when the last
+    view of it is gone, so a view that is kept stays valid.
+    """
+
+    __slots__ = ("body", "headers", "http_version", "method", "query", "raw_path", "trailers")
+
+    def __init__(
+        self,
+        method: str,
+        raw_path: bytes,
+        query: bytes,
+        http_version: str,
+        headers: Headers,
+    ) -> None:
+        self.method = method
+        self.raw_path = raw_path
+        self.query = query
+        self.http_version = http_version
+        self.headers = headers
+        self.trailers = NO_HEADERS
+        self.body: bytes | memoryview = b""
+
+    @property
+    def path(self) -> str:
+        """The path without its query, percent-decoded; bytes that are no UTF-8 become U+FFFD."""
+        return percent_decoded(self.raw_path)
+
+    def __repr__(self) -> str:
+        return f"<Request {self.method} {self.path}>"
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """One answer. Content-Length, Date and Connection are the server's to add."""
+
+    status: int
+    body: bytes | memoryview = b""
+    headers: Sequence[tuple[bytes, bytes]] = ()
+    content_type: bytes | None = None
+
+
+def percent_decoded(raw: bytes) -> str:
+    """Decode %XX; what is no such escape is left as it is."""
+    if b"%" in raw:
+        first, *rest = raw.split(b"%")
+        raw = first + b"".join(map(_unescaped, rest))
+    return raw.decode("utf-8", "replace")
+
+
+def _unescaped(piece: bytes) -> bytes:
+    """Decode the two hex digits at the start of what followed a percent sign."""
+    digits = piece[:2]
+    # isalnum: int() would also take b" 1", b"+1" and b"1_".
+    if len(digits) == 2 and digits.isalnum():  # noqa: PLR2004 - two digits make a byte
+        try:
+            return bytes((int(digits, 16),)) + piece[2:]
+        except ValueError:
+            pass
+    return b"%" + piece
