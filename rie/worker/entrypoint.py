@@ -1,0 +1,121 @@
+"""Which program an environment runs, and why it cannot be run.
+
+A command is looked up on the caller's PATH before Lambda's own PATH is set for it. Without
+a command the first `bootstrap` is taken where Lambda looks for one. The messages are those
+of AWS's supervisor, which is written in Go.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from rie.core.errors import RieError
+
+INVALID_ENTRYPOINT = "Runtime.InvalidEntrypoint"
+INVALID_WORKING_DIRECTORY = "Runtime.InvalidWorkingDir"
+
+# e_machine in an ELF header: what `uname -m` calls the machines that it names.
+_ELF_MACHINES = {0x3E: "x86_64", 0xB7: "aarch64", 0x28: "arm", 0x03: "i386", 0xF3: "riscv64"}
+_SHEBANG_READ = 256
+
+
+class LaunchError(RieError):
+    """The command cannot be run. `hint` says in plain words what to mend, where we know."""
+
+    def __init__(self, error_type: str, message: str, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.error_type = error_type
+        self.message = message
+        self.hint = hint
+
+
+@dataclass(frozen=True, slots=True)
+class Entrypoint:
+    """A program to start: its file and its argument vector."""
+
+    executable: str
+    arguments: tuple[str, ...]
+
+
+def find(command: tuple[str, ...], task_root: Path, search_path: str | None) -> Entrypoint:
+    """Find the program of `command`, or the first bootstrap; LaunchError when there is none."""
+    if not command:
+        return _bootstrap(task_root)
+    program = command[0]
+    if os.sep in program:
+        # Go runs a path as it stands, relative to the working folder.
+        return Entrypoint(str(task_root / program), command)
+    found = shutil.which(program, path=search_path)
+    if found is None:
+        message = f'exec: "{program}": executable file not found in $PATH'
+        hint = f"no program named {program!r} on PATH; give its path, or install it"
+        raise LaunchError(INVALID_ENTRYPOINT, message, hint)
+    return Entrypoint(str(Path(found).absolute()), command)
+
+
+def _bootstrap(task_root: Path) -> Entrypoint:
+    candidates = [task_root / "bootstrap", Path("/opt/bootstrap"), Path("/var/runtime/bootstrap")]
+    for path in candidates:
+        if path.is_file():
+            return Entrypoint(str(path), (str(path),))
+    # The official text names Lambda's own two places, whatever the task root is here.
+    raise LaunchError(
+        INVALID_ENTRYPOINT,
+        "Couldn't find valid bootstrap(s): [/var/task/bootstrap /opt/bootstrap]",
+        f"no file {', '.join(map(str, candidates))}; "
+        "name a command after --, or put an executable file named bootstrap there",
+    )
+
+
+def launch_error(error: OSError, entrypoint: Entrypoint, folder: Path) -> LaunchError:
+    """Turn what the system said to a start into what AWS says, with a hint."""
+    if not folder.is_dir():
+        message = f"chdir {folder}: no such file or directory"
+        return LaunchError(INVALID_WORKING_DIRECTORY, message, f"{folder} is no folder")
+    reason = (error.strerror or str(error)).lower()
+    message = f"fork/exec {entrypoint.executable}: {reason}"
+    return LaunchError(INVALID_ENTRYPOINT, message, diagnose(Path(entrypoint.executable)))
+
+
+def diagnose(path: Path) -> str | None:
+    """Say in plain words what keeps a file from being run, or None when nothing is seen."""
+    if not path.exists():
+        return f"{path} does not exist"
+    if path.is_dir():
+        return f"{path} is a folder"
+    if not os.access(path, os.X_OK):
+        return f"{path} is not executable; run: chmod +x {path}"
+    try:
+        with path.open("rb") as file:
+            head = file.read(_SHEBANG_READ)
+    except OSError as error:
+        return f"{path} cannot be read: {error.strerror}"
+    return _diagnose_head(path, head)
+
+
+def _diagnose_head(path: Path, head: bytes) -> str | None:
+    if head.startswith(b"\x7fELF"):
+        return _diagnose_elf(path, head)
+    if not head.startswith(b"#!"):
+        return f"{path} is neither a program of this system nor a script that begins with #!"
+    line = head.splitlines(keepends=True)[0]
+    if line.endswith(b"\r\n"):
+        return f"{path} has Windows line ends; save it with Unix ones (dos2unix, sed 's/\\r$//')"
+    words = line[2:].split()
+    interpreter = Path(os.fsdecode(words[0])) if words else None
+    if interpreter is None or not interpreter.exists():
+        return f"{path} names an interpreter that does not exist: {interpreter or '(none)'}"
+    return None
+
+
+def _diagnose_elf(path: Path, head: bytes) -> str | None:
+    order = "big" if head[5:6] == b"\x02" else "little"
+    number = int.from_bytes(head[18:20], order)  # type: ignore[arg-type]
+    machine = _ELF_MACHINES.get(number, f"machine {number:#x}")
+    if machine != platform.machine():
+        return f"{path} is built for {machine}, this machine is {platform.machine()}"
+    return f"{path} is a program of this machine, but its loader or a library is missing"
