@@ -1,0 +1,76 @@
+#!/bin/sh
+# What tests/real needs beside the development environment, into .cache/real, once:
+#   node/            the official Node.js client, whose native part takes a minute to build
+#   older-python/    the official Python client as it was before the Runtime API's newest headers
+#   awscli/          the AWS CLI, which pins a botocore of its own
+# Missing commands come from Debian where this runs as root; else they are named.
+set -eu
+
+NODE_CLIENT=aws-lambda-ric@4.0.2
+OLDER_PYTHON_CLIENT=awslambdaric==2.0.10
+AWS_CLI=awscli==1.46.2
+
+cd "$(dirname "$0")/../.."
+cache=$PWD/.cache/real
+python=$PWD/.venv/bin/python
+[ -x "$python" ] || python=python3
+
+# package COMMAND: the Debian package that has it.
+package() {
+  case $1 in
+    node) echo nodejs ;;
+    xz) echo xz-utils ;;
+    javac) echo openjdk-17-jdk-headless ;;
+    *) echo "$1" ;;
+  esac
+}
+
+packages=
+for command in bash cmake curl g++ javac jq make node npm python3 xz; do
+  command -v "$command" >/dev/null || packages="$packages $(package "$command")"
+done
+"$python" -c 'import ensurepip' 2>/dev/null || packages="$packages python3-venv"
+if [ -n "$packages" ]; then
+  if [ "$(id -u)" != 0 ]; then
+    echo "tests/real needs these Debian packages: apt-get install$packages" >&2
+    exit 1
+  fi
+  apt-get update -qq
+  # shellcheck disable=SC2086 # a list of words
+  DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $packages
+fi
+
+# made NAME PIN: whether the cache has NAME as it is wanted; else it starts afresh.
+made() {
+  [ "$(cat "$cache/$1/made-of" 2>/dev/null)" = "$2" ] && return 0
+  rm -rf "${cache:?}/$1"
+  mkdir -p "$cache/$1"
+  return 1
+}
+
+node="$NODE_CLIENT on $(node --version)"
+if ! made node "$node"; then
+  # The headers that the native part is built with, where they lie beside node: no download.
+  prefix=$(node -p 'require("path").resolve(process.execPath, "../..")')
+  if [ -e "$prefix/include/node/node.h" ]; then
+    export npm_config_nodedir="$prefix"
+  fi
+  npm install --prefix "$cache/node" --no-save --no-package-lock --no-audit --no-fund \
+    --loglevel error "$NODE_CLIENT"
+  test -e "$cache/node/node_modules/aws-lambda-ric/rapid-client.node"
+  echo "$node" >"$cache/node/made-of"
+fi
+
+older="$OLDER_PYTHON_CLIENT for $("$python" --version)"
+if ! made older-python "$older"; then
+  "$python" -m venv "$cache/older-python"
+  "$cache/older-python/bin/pip" install -q --disable-pip-version-check "$OLDER_PYTHON_CLIENT"
+  echo "$older" >"$cache/older-python/made-of"
+fi
+
+cli="$AWS_CLI for $("$python" --version)"
+if ! made awscli "$cli"; then
+  "$python" -m venv "$cache/awscli"
+  "$cache/awscli/bin/pip" install -q --disable-pip-version-check "$AWS_CLI"
+  echo "$cli" >"$cache/awscli/made-of"
+fi
