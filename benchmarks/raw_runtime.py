@@ -58,7 +58,7 @@ class Connection:
         return head, self.view[end + 4 : stop]
 
     def read_chunks(self, at: int) -> memoryview:
-        """Move the chunks that start at `at` together; the official emulator sends large events so."""
+        """Move the chunks from `at` on together: the official emulator sends large events so."""
         start = stop = at
         while True:
             line = self.buffer.find(b"\r\n", at, self.received)
@@ -104,7 +104,9 @@ def main() -> None:
         invocation_id = header(head, b"lambda-runtime-invocation-id")
         if invocation_id:
             invocation_id = b"Lambda-Runtime-Invocation-Id: " + invocation_id + b"\r\n"
-        answer = b"POST %b%b/response%bContent-Type: application/json\r\n%bContent-Length: %d\r\n\r\n"
+        answer = (
+            b"POST %b%b/response%bContent-Type: application/json\r\n%bContent-Length: %d\r\n\r\n"
+        )
         connection.send(answer % (base, request_id, tail, invocation_id, len(body)), body)
         connection.read()
 
