@@ -1,0 +1,221 @@
+"""One execution environment's log stream, and where its lines go.
+
+LogStream renders platform events and the function's lines in one order, hands whole lines
+to sinks and keeps the tail that a caller asked for. Sinks write: StreamSink to an open file
+descriptor shared by all environments, FileSink to a file of one stream.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+from typing import TYPE_CHECKING, Protocol
+
+from rie.core.errors import RieError
+from rie.core.limits import LOG_TAIL
+from rie.telemetry.diary import get_diary
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import date
+    from pathlib import Path
+
+    from rie.core.platform import PlatformEvent
+    from rie.telemetry.lines import FunctionLine
+
+# What a sink keeps before it writes without waiting for the end of the loop's iteration.
+MOST_PENDING = 1024 * 1024
+
+# The tail is cut when it has grown to this, not with every line.
+_TAIL_SLACK = 16 * LOG_TAIL
+
+
+class LogDirUnusable(RieError):
+    """--log-dir cannot be written to. One line for the user."""
+
+
+class Renderer(Protocol):
+    """One log format: text.TextRenderer or json_lines.JsonRenderer."""
+
+    def render(self, event: PlatformEvent) -> bytes:
+        """Return the event's lines, b"" for none."""
+
+    def function(self, line: FunctionLine) -> bytes:
+        """Return the function's own line, b"" for none."""
+
+
+class Sink(Protocol):
+    """Where lines go."""
+
+    def write(self, lines: bytes) -> None:
+        """Take whole lines; they may be written later, but in order and in one piece."""
+
+    def flush(self) -> None:
+        """Write what was taken."""
+
+    def close(self) -> None:
+        """Write what was taken and let go of what the sink opened itself."""
+
+
+class LogStream:
+    """The log stream of one execution environment; it outlives a reset of its processes."""
+
+    def __init__(self, name: str, renderer: Renderer, sinks: Sequence[Sink]) -> None:
+        self.name = name
+        self._renderer = renderer
+        self._sinks = tuple(sinks)
+        self._tail: bytearray | None = None
+
+    def platform(self, event: PlatformEvent) -> None:
+        """Log what the platform did."""
+        self._write(self._renderer.render(event))
+
+    def function(self, line: FunctionLine) -> None:
+        """Log what the function, an extension or a child of theirs printed."""
+        self._write(self._renderer.function(line))
+
+    def begin_tail(self) -> None:
+        """Keep the end of what is logged from now on."""
+        self._tail = bytearray()
+
+    def end_tail(self) -> bytes:
+        """Return the last 4 KB of what was logged since `begin_tail`, and keep no more."""
+        tail, self._tail = self._tail, None
+        return bytes(tail[-LOG_TAIL:]) if tail else b""
+
+    def flush(self) -> None:
+        """Write everything now."""
+        for sink in self._sinks:
+            sink.flush()
+
+    def close(self) -> None:
+        """Write everything and close the stream's own sinks."""
+        for sink in self._sinks:
+            sink.close()
+
+    def _write(self, lines: bytes) -> None:
+        if not lines:
+            return
+        if self._tail is not None:
+            self._tail += lines
+            if len(self._tail) > _TAIL_SLACK:
+                del self._tail[:-LOG_TAIL]
+        for sink in self._sinks:
+            sink.write(lines)
+
+
+class StreamSink:
+    """Writes to an open file descriptor, once for each iteration of the loop.
+
+    `call_soon` runs a callable at the end of this iteration (the loop's own call_soon). The
+    descriptor stays the caller's. When it cannot be written to any more (its reader went
+    away, the disk is full), the diary says so once and lines are dropped: the function goes
+    on. A slow reader slows the emulator down, as a full pipe does to every program.
+    """
+
+    def __init__(self, fd: int, call_soon: Callable[[Callable[[], None]], object]) -> None:
+        self._fd = fd
+        self._call_soon = call_soon
+        self._pending: list[bytes] = []
+        self._size = 0
+        self._broken = False
+
+    def write(self, lines: bytes) -> None:
+        """Take whole lines."""
+        if self._broken:
+            return
+        if not self._pending:
+            self._call_soon(self.flush)
+        self._pending.append(lines)
+        self._size += len(lines)
+        if self._size > MOST_PENDING:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what was taken, in one call where the descriptor takes it all at once."""
+        if not self._pending:
+            return
+        pending = self._pending
+        self._pending, self._size = [], 0
+        try:
+            _write_all(self._fd, pending[0] if len(pending) == 1 else b"".join(pending))
+        except OSError as error:
+            self._broken = True
+            reason = error.strerror or str(error)
+            get_diary().warning("log lines are dropped from now on", fd=self._fd, reason=reason)
+
+    def close(self) -> None:
+        """Write what was taken. The descriptor stays open, it is shared."""
+        self.flush()
+
+
+class FileSink(StreamSink):
+    """Appends to the file of one log stream under --log-dir."""
+
+    def __init__(self, path: Path, call_soon: Callable[[Callable[[], None]], object]) -> None:
+        self.path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._own_fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        super().__init__(self._own_fd, call_soon)
+
+    def close(self) -> None:
+        """Write what was taken and close the file."""
+        self.flush()
+        if self._own_fd >= 0:
+            os.close(self._own_fd)
+            self._own_fd, self._broken = -1, True
+
+
+def log_stream_name(day: date, version: str, unique: str) -> str:
+    """Return AWS's form of a log stream's name; `unique` is 32 hexadecimal digits.
+
+    `2026/11/20/[$LATEST]3893xmpl7fac4485b47bb75b671a283c` - developer guide, Context object.
+    """
+    return f"{day:%Y/%m/%d}/[{version}]{unique}"
+
+
+def log_path(log_dir: Path, log_group: str, stream_name: str) -> Path:
+    """Return the file of a log stream: its slashes are folders, as are the group's.
+
+    Always inside `log_dir`, whatever the names are.
+    """
+    parts = [part for part in f"{log_group}/{stream_name}.log".split("/") if part]
+    return log_dir.joinpath(*(_safe(part) for part in parts))
+
+
+def check_log_dir(log_dir: Path) -> None:
+    """Make the folder and see that a file can be made in it. Raises LogDirUnusable."""
+    probe = log_dir / f".writable-{os.getpid()}"
+    try:
+        log_dir.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise LogDirUnusable(f"--log-dir {log_dir} cannot be written to: {reason}") from error
+
+
+def _safe(part: str) -> str:
+    if part in {".", ".."}:
+        return part.replace(".", "_")
+    return part.replace("\0", "_")
+
+
+def _write_all(fd: int, data: bytes) -> None:
+    written = _write_some(fd, data)
+    if written == len(data):
+        return
+    rest = memoryview(data)[written:]
+    while rest:
+        rest = rest[_write_some(fd, rest) :]
+
+
+def _write_some(fd: int, data: bytes | memoryview) -> int:
+    try:
+        return os.write(fd, data)
+    except BlockingIOError:
+        # Somebody made our stdout non-blocking (Node does, to a terminal shared with it).
+        waiter = select.poll()
+        waiter.register(fd, select.POLLOUT)
+        waiter.poll()
+        return 0
