@@ -124,7 +124,7 @@ def invoke(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     if len(reading.positional) > 1:
         raise UsageError(f"one function at a time, not {' '.join(reading.positional)!r}")
     if reading.values().get("async") and reading.values().get("tail"):
-        raise UsageError("--tail has no log to show with --async: the function runs later")
+        raise UsageError("--tail has no log to show with --async: it runs later")
     response = _send(reading)
     if response.is_error:
         raise RefusedError(_refusal(response))
