@@ -18,6 +18,7 @@ import orjson
 
 from rie.core.platform import (
     Fault,
+    InitPhase,
     InitReport,
     InitRuntimeDone,
     InitStart,
@@ -34,6 +35,7 @@ from rie.telemetry.lines import LEVELS
 from rie.telemetry.text import fault_text
 
 if TYPE_CHECKING:
+    from rie.telemetry.about import About
     from rie.telemetry.lines import FunctionLine, Level, SystemLevel
 
 Record = dict[str, object]
@@ -52,35 +54,25 @@ class JsonRenderer:
     """AWS's JSON log format.
 
     `clock_offset` is what is added to an event's `at` to make it seconds since the epoch.
-    `function_name`, `function_version` and `runtime_version` (with its ARN) are told in
-    platform.initStart. System and function lines below their level are left out.
+    System and function lines below their level are left out.
     """
 
-    def __init__(  # noqa: PLR0913 - keyword only; what one function's configuration says
+    def __init__(
         self,
+        about: About,
         *,
         clock_offset: float,
-        function_name: str,
-        function_version: str = "$LATEST",
-        runtime_version: str | None = None,
-        runtime_version_arn: str | None = None,
         system_level: SystemLevel = "INFO",
         application_level: Level = "INFO",
     ) -> None:
+        self._about = about
         self._clock_offset = clock_offset
         self._system_level = LEVELS[system_level]
         self._application_level = LEVELS[application_level]
-        runtime = {"runtimeVersion": runtime_version, "runtimeVersionArn": runtime_version_arn}
-        self._init_start: Record = {
-            "initializationType": INITIALIZATION_TYPE,
-            **{name: value for name, value in runtime.items() if value is not None},
-            "functionName": function_name,
-            "functionVersion": function_version,
-        }
 
     def render(self, event: PlatformEvent) -> bytes:
         """Return the event's line, b"" when its level is filtered or JSON does not tell it."""
-        if self._level(event) < self._system_level:
+        if _level(event) < self._system_level:
             return b""
         kind, record = self._record(event)
         if not kind:
@@ -109,32 +101,20 @@ class JsonRenderer:
         level = document.get("level") if isinstance(document, dict) else None
         return _LEVELS.get(level.upper(), _UNSAID) if isinstance(level, str) else _UNSAID
 
-    def _level(self, event: PlatformEvent) -> int:
-        match event:
-            case Start():
-                return LEVELS["INFO"]
-            case Report(status=status):
-                return LEVELS["INFO"] if status == "success" else LEVELS["WARN"]
-            case RuntimeDone(status=s) | InitRuntimeDone(status=s) | InitReport(status=s):
-                return LEVELS["DEBUG"] if s == "success" else LEVELS["WARN"]
-            case InitStart():
-                return LEVELS["INFO" if "runtimeVersion" in self._init_start else "DEBUG"]
-            case TimedOut() | Fault():
-                return LEVELS["WARN"]
-
     def _record(  # noqa: PLR0911 - one for each event
         self, event: PlatformEvent
     ) -> tuple[str, Record | str]:
         match event:
             case Start(request_id=request_id, version=version, tracing=tracing):
-                record: Record = {"requestId": request_id, "version": version}
+                arn = self._about.function_arn
+                record: Record = {"requestId": request_id, "functionArn": arn, "version": version}
                 return "start", record | _tracing(tracing)
             case Report():
                 return "report", _report(event)
             case RuntimeDone():
                 return "runtimeDone", _runtime_done(event)
             case InitStart(phase=phase):
-                return "initStart", self._init_start | {"phase": phase}
+                return "initStart", _init_start(self._about, phase)
             case InitRuntimeDone(phase=phase):
                 head = {"initializationType": INITIALIZATION_TYPE, "phase": phase}
                 return "initRuntimeDone", head | _status(event.status, event.error_type)
@@ -146,6 +126,34 @@ class JsonRenderer:
                 return "fault", fault_text(event)
             case TimedOut():
                 return "", {}
+
+
+def _level(event: PlatformEvent) -> int:
+    match event:
+        case Start() | InitStart():  # InitStart: as runtimeVersion is set
+            return LEVELS["INFO"]
+        case Report(status=status):
+            return LEVELS["INFO"] if status == "success" else LEVELS["WARN"]
+        case RuntimeDone(status=s) | InitRuntimeDone(status=s) | InitReport(status=s):
+            return LEVELS["DEBUG"] if s == "success" else LEVELS["WARN"]
+        case TimedOut() | Fault():
+            return LEVELS["WARN"]
+
+
+def _init_start(about: About, phase: InitPhase) -> Record:
+    record: Record = {
+        "initializationType": INITIALIZATION_TYPE,
+        "phase": phase,
+        "runtimeVersion": about.runtime_version,
+        "runtimeVersionArn": about.runtime_version_arn,
+        "functionName": about.function_name,
+        "functionVersion": about.function_version,
+        "instanceId": about.log_stream,
+        "instanceMaxMemory": about.memory_size * 1024 * 1024,
+    }
+    if about.runtime_version_arn is None:
+        del record["runtimeVersionArn"]
+    return record
 
 
 def _report(event: Report) -> Record:
@@ -173,7 +181,8 @@ def _runtime_done(event: RuntimeDone) -> Record:
 
 
 def _status(status: Status, error_type: str | None) -> Record:
-    if error_type is None or status == "success":
+    # Recorded: a timeout has no error type.
+    if error_type is None or status in {"success", "timeout"}:
         return {"status": status}
     return {"status": status, "errorType": error_type}
 

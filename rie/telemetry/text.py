@@ -20,12 +20,14 @@ from rie.core.platform import (
     Report,
     RuntimeDone,
     Start,
+    Status,
     TimedOut,
     Tracing,
 )
 from rie.telemetry.figures import billed_milliseconds, timestamp
 
 if TYPE_CHECKING:
+    from rie.telemetry.about import About
     from rie.telemetry.lines import FunctionLine
 
 
@@ -33,19 +35,14 @@ class TextRenderer:
     """AWS's plain-text log format.
 
     `clock_offset` is what is added to an event's `at` to make it seconds since the epoch.
-    `runtime_version` and its ARN stand in the INIT_START line; the ARN may be missing.
     """
 
-    def __init__(
-        self,
-        *,
-        clock_offset: float,
-        runtime_version: str,
-        runtime_version_arn: str | None = None,
-    ) -> None:
+    def __init__(self, about: About, *, clock_offset: float) -> None:
         self._clock_offset = clock_offset
-        arn = f"\tRuntime Version ARN: {runtime_version_arn}" if runtime_version_arn else ""
-        self._init_start = f"INIT_START Runtime Version: {runtime_version}{arn}\n".encode()
+        line = f"INIT_START Runtime Version: {about.runtime_version}"
+        if about.runtime_version_arn is not None:
+            line += f"\tRuntime Version ARN: {about.runtime_version_arn}"
+        self._init_start = f"{line}\n".encode()
 
     def render(self, event: PlatformEvent) -> bytes:  # noqa: PLR0911 - one for each event
         """Return the event's lines, b"" when the text log does not tell it."""
@@ -103,8 +100,8 @@ def _init_report(event: InitReport) -> bytes:
     ).encode()
 
 
-def _status(status: str, error_type: str | None) -> str:
-    # A timeout has no error type in the text log: recorded.
+def _status(status: Status, error_type: str | None) -> str:
+    # Recorded: a timeout has no error type.
     if error_type is None or status == "timeout":
         return f"Status: {status}"
     return f"Status: {status}\tError Type: {error_type}"
