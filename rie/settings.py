@@ -16,20 +16,18 @@ from pathlib import Path
 from string import ascii_letters, ascii_lowercase, digits
 from typing import TYPE_CHECKING, Literal, get_args
 
+from rie.core.assignment import OnBusy
 from rie.core.errors import RieError
 from rie.core.limits import INIT_TIMEOUT, MEMORY_RANGE_MB, TIMEOUT_RANGE
+from rie.telemetry.diary import DiaryFormat, DiaryLevel
+from rie.telemetry.lines import Level, SystemLevel
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 Address = tuple[str, int]  # host, port; port 0 lets the kernel choose
 Init = Literal["eager", "lazy"]
-OnBusy = Literal["wait", "throttle"]
 LogFormat = Literal["Text", "JSON"]
-FunctionLogLevel = Literal["TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL"]
-SystemLogLevel = Literal["DEBUG", "INFO", "WARN"]
-DiaryLevel = Literal["debug", "info", "warning", "error"]
-DiaryFormat = Literal["auto", "console", "json"]
 
 MAX_PORT = 65535
 
@@ -90,8 +88,8 @@ class Settings:
 
     # Logs
     log_format: LogFormat = "Text"
-    application_log_level: FunctionLogLevel = "INFO"  # levels filter in JSON only, as on AWS
-    system_log_level: SystemLogLevel = "INFO"
+    application_log_level: Level = "INFO"  # levels filter in JSON only, as on AWS
+    system_log_level: SystemLevel = "INFO"
     log_group: str = ""  # "" is /aws/lambda/<function name>
     log_dir: Path | None = None  # a file per log stream
     log_level: DiaryLevel = "info"
@@ -174,8 +172,8 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "init": get_args(Init),
     "on_busy": get_args(OnBusy),
     "log_format": get_args(LogFormat),
-    "application_log_level": get_args(FunctionLogLevel),
-    "system_log_level": get_args(SystemLogLevel),
+    "application_log_level": get_args(Level),
+    "system_log_level": get_args(SystemLevel),
     "log_level": get_args(DiaryLevel),
     "diary_format": get_args(DiaryFormat),
 }

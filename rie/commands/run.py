@@ -7,7 +7,7 @@ The function's process gets the documented variables only: credentials and regio
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 from rie.options import (
     BadValueError,
@@ -22,16 +22,8 @@ from rie.options import (
     text,
     whole_number,
 )
-from rie.settings import (
-    DiaryFormat,
-    FunctionLogLevel,
-    Init,
-    LogFormat,
-    OnBusy,
-    Settings,
-    SettingsError,
-    SystemLogLevel,
-)
+from rie.settings import CHOICES, Settings, SettingsError
+from rie.worker.sandbox import CREDENTIALS, reserved_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -43,31 +35,6 @@ function's runtime, for example `rie run -- python -m bootstrap app.handler`.
 Without COMMAND, the first of <task root>/bootstrap, /opt/bootstrap and
 /var/runtime/bootstrap is run. Options end at COMMAND. Each option is also a
 variable; the command line wins."""
-
-CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
-# Set by Lambda, not by users (Lambda developer guide, "Defined runtime environment variables");
-# credentials are reserved too, but on this machine only the user has any.
-RESERVED = frozenset(
-    {
-        "AWS_DEFAULT_REGION",
-        "AWS_EXECUTION_ENV",
-        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
-        "AWS_LAMBDA_FUNCTION_NAME",
-        "AWS_LAMBDA_FUNCTION_VERSION",
-        "AWS_LAMBDA_INITIALIZATION_TYPE",
-        "AWS_LAMBDA_LOG_GROUP_NAME",
-        "AWS_LAMBDA_LOG_STREAM_NAME",
-        "AWS_LAMBDA_MAX_CONCURRENCY",
-        "AWS_LAMBDA_METADATA_API",
-        "AWS_LAMBDA_METADATA_TOKEN",
-        "AWS_LAMBDA_RUNTIME_API",
-        "AWS_REGION",
-        "LAMBDA_RUNTIME_DIR",
-        "LAMBDA_TASK_ROOT",
-        "_HANDLER",
-        "_X_AMZN_TRACE_ID",
-    }
-)
 
 
 def assignment(value: str) -> tuple[str, str]:
@@ -82,13 +49,13 @@ def variable_name(value: str) -> str:
     """Take the name of a variable that a user may set."""
     if not value.isidentifier() or not value.isascii():
         raise BadValueError("must name a variable in letters, digits and underscores")
-    if value in RESERVED:
+    if reserved_in({value: ""}):
         raise BadValueError("is set by Lambda; it has an option of its own or is not yours to set")
     return value
 
 
 log_level = choice(
-    *("debug", "info", "warning", "error"),
+    *CHOICES["log_level"],
     warn="warning",
     trace="debug",
     fatal="error",
@@ -191,7 +158,7 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         name="init",
-        parse=choice(*get_args(Init)),
+        parse=choice(*CHOICES["init"]),
         metavar="WHEN",
         help="Start the function at once (eager) or with its first call (lazy).",
         default="eager",
@@ -215,7 +182,7 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         name="on-busy",
-        parse=choice(*get_args(OnBusy)),
+        parse=choice(*CHOICES["on_busy"]),
         metavar="HOW",
         help="A call that finds all of them busy is kept for later (wait) or refused with 429 "
         "(throttle).",
@@ -271,7 +238,7 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         name="log-format",
-        parse=choice(*get_args(LogFormat)),
+        parse=choice(*CHOICES["log_format"]),
         metavar="FORMAT",
         help="The function's log on stdout: Text or JSON.",
         default="Text",
@@ -279,7 +246,7 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         name="application-log-level",
-        parse=choice(*get_args(FunctionLogLevel)),
+        parse=choice(*CHOICES["application_log_level"]),
         metavar="LEVEL",
         help="Least of TRACE, DEBUG, INFO, WARN, ERROR, FATAL that the function logs; JSON only.",
         default="INFO",
@@ -287,7 +254,7 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         name="system-log-level",
-        parse=choice(*get_args(SystemLogLevel)),
+        parse=choice(*CHOICES["system_log_level"]),
         metavar="LEVEL",
         help="Least of DEBUG, INFO, WARN that Lambda itself logs; JSON only.",
         default="INFO",
@@ -318,7 +285,7 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         name="diary-format",
-        parse=choice(*get_args(DiaryFormat)),
+        parse=choice(*CHOICES["diary_format"]),
         metavar="FORMAT",
         help="The diary as console or json; auto is console on a terminal.",
         default="auto",
