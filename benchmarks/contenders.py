@@ -118,7 +118,11 @@ def serving(
         process = stack.enter_context(
             processes.running(launch.command, cores=cores, env=env, cwd=launch.cwd)
         )
-        processes.wait_until_it_listens(process, port, READY_SECONDS)
+        try:
+            processes.wait_until_it_listens(process, port, READY_SECONDS)
+        except processes.EndedError as error:
+            words = processes.last_words(launch.command, env=env, cwd=launch.cwd)
+            raise processes.EndedError(f"{error}: {words}") from None
         for command in launch.runtimes:
             stack.enter_context(
                 processes.running(

@@ -28,6 +28,10 @@ class NotReadyError(Exception):
     """A program ended, or did not listen in time."""
 
 
+class EndedError(NotReadyError):
+    """A program ended before it listened."""
+
+
 def all_cores() -> Cores:
     """Return the cores that this process may use."""
     return frozenset(os.sched_getaffinity(0))
@@ -153,11 +157,22 @@ def wait_until_it_listens(process: subprocess.Popen[bytes], port: int, seconds: 
     limit = time.monotonic() + seconds
     while time.monotonic() < limit:
         if process.poll() is not None:
-            raise NotReadyError(f"it ended with status {process.returncode} before it listened")
+            raise EndedError(f"it ended with status {process.returncode} before it listened")
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
             return
         time.sleep(POLL_SECONDS)
     raise NotReadyError(f"it did not listen within {seconds:g} s")
+
+
+def last_words(command: Sequence[str], *, env: Mapping[str, str], cwd: Path) -> str:
+    """Run a program that has ended at once again, for the last line of what it says."""
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        done = subprocess.run(
+            command, env=env, cwd=cwd, capture_output=True, text=True, check=False, timeout=5
+        )
+        lines = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
+        return lines[-1].strip() if lines else ""
+    return ""
 
 
 def memory_mb(pid: int, field: str = "VmRSS") -> float:

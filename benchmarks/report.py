@@ -168,7 +168,7 @@ def is_numeric(table: Sequence[Sequence[str]], column: int) -> bool:
     """Say whether all of a column below its heading are numbers, or absent."""
     cells = [row[column].replace(",", "") for row in table[1:]]
     return column > 0 and all(
-        cell == ABSENT or cell.replace(".", "", 1).isdigit() for cell in cells
+        cell == ABSENT or cell.removeprefix("-").replace(".", "", 1).isdigit() for cell in cells
     )
 
 

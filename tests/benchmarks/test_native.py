@@ -10,9 +10,9 @@ from http.client import HTTPConnection
 import pytest
 
 from benchmarks import load
-from benchmarks.contenders import FLOOR, RAW, Server, serving
+from benchmarks.contenders import FLOOR, RAW, Ours, Server, serving
 from benchmarks.load import Load, Shape
-from benchmarks.processes import all_cores
+from benchmarks.processes import EndedError, all_cores
 
 pytestmark = pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler")
 
@@ -108,6 +108,16 @@ def test_the_load_generator_reads_answers_in_chunks() -> None:
 def test_a_load_with_errors_is_no_measurement() -> None:
     with serving(FLOOR, RAW, cores=all_cores()) as server, pytest.raises(load.FailedError):
         load.measure(Shape(calls=2), port=server.port, function="other", cores=all_cores())
+
+
+def test_a_contender_that_ends_at_once_is_reported_with_its_last_words() -> None:
+    broken = Ours(program=("sh", "-c", "echo no such option >&2; exit 3"))
+
+    with (
+        pytest.raises(EndedError, match="status 3 .*: no such option"),
+        serving(broken, RAW, cores=all_cores()),
+    ):
+        pass
 
 
 def test_nothing_of_a_contender_is_left_when_it_has_been_ended() -> None:

@@ -30,12 +30,13 @@ def make_result(*targets: Target, **series: list[float]) -> Result:
 
 
 def test_a_table_has_names_to_the_left_and_numbers_to_the_right() -> None:
-    table = [["", "p50"], ["floor", "9.5"], ["rie", "1,012.5"], ["gone", "-"]]
+    table = [["", "p50"], ["floor", "9.5"], ["rie", "1,012.5"], ["less", "-0.1"], ["gone", "-"]]
 
     assert report.align(table) == [
         "           p50",
         "floor      9.5",
         "rie    1,012.5",
+        "less      -0.1",
         "gone         -",
     ]
 
