@@ -7,9 +7,10 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 
-PYTHON ?= $(shell for each in python3 python3.13 python3.12 python3.11; do \
+# The first that is new enough; asked before .venv is on PATH.
+PYTHON := $(or $(PYTHON),$(shell for each in python3 python3.13 python3.12 python3.11; do \
   "$$each" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
-  && { command -v "$$each"; break; }; done)
+  && { command -v "$$each"; break; }; done))
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed

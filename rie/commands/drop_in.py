@@ -8,7 +8,6 @@ the command, so nothing that worked is lost.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -79,7 +78,7 @@ INIT_CACHING = Option(
 )
 OPTIONS: tuple[Option, ...] = (
     *(
-        replace(each, **OFFICIAL.get(each.name, {}))
+        each._replace(**OFFICIAL.get(each.name, {}))
         for each in RUN_OPTIONS
         if each.name not in NOT_HERE
     ),
