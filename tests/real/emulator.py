@@ -138,7 +138,7 @@ def emulator(  # noqa: PLR0913 - a knob of the program each
     mark = uuid.uuid4().hex
     program = Program(
         [
-            *(sys.executable, "-m", "rie", "run"),
+            *(sys.executable, "-P", "-m", "rie", "run"),
             *("--listen", "127.0.0.1:0", "--ready-file", str(ready)),
             *("--timeout", str(timeout), "--memory-size", "1024"),
             *("--environments", str(environments), "--task-root", str(task_root)),
@@ -147,7 +147,7 @@ def emulator(  # noqa: PLR0913 - a knob of the program each
             *("--", *command),
         ],
         directory=directory,
-        cwd=directory,
+        cwd=task_root,
         variables={**user_variables(), MARK: mark},
     )
     try:

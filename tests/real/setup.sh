@@ -7,7 +7,7 @@
 set -eu
 
 NODE_CLIENT=aws-lambda-ric@4.0.2
-OLDER_PYTHON_CLIENT=awslambdaric==2.0.10
+OLDER_PYTHON_CLIENT="awslambdaric==2.0.10 simplejson==3.20.2" # its own pin has no wheel
 AWS_CLI=awscli==1.46.2
 
 cd "$(dirname "$0")/../.."
@@ -64,7 +64,9 @@ fi
 older="$OLDER_PYTHON_CLIENT for $("$python" --version)"
 if ! made older-python "$older"; then
   "$python" -m venv "$cache/older-python"
-  "$cache/older-python/bin/pip" install -q --disable-pip-version-check "$OLDER_PYTHON_CLIENT"
+  # shellcheck disable=SC2086 # a list of words
+  "$cache/older-python/bin/pip" install -q --disable-pip-version-check --no-deps \
+    --only-binary :all: $OLDER_PYTHON_CLIENT
   echo "$older" >"$cache/older-python/made-of"
 fi
 
