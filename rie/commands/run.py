@@ -304,7 +304,9 @@ def rie_run_settings(argv: Sequence[str], environ: Mapping[str, str], cwd: Path)
     folder = Path(cwd, values.get("task_root", ""))
     if not folder.is_dir():
         raise UsageError(f"{reading.given['task_root'].where} {str(folder)!r} is not a folder")
-    values["environment"] = dict(function_environment(values, environ, cwd))
+    values["environment"] = dict(function_environment(reading, environ, cwd))
+    for name in ("env", "env_file", "pass_env"):
+        values.pop(name, None)
     values["task_root"] = folder.resolve()
     return settings_from(reading, {"handler": last_word(reading)} | values, cwd)
 
@@ -329,27 +331,28 @@ def last_word(reading: Reading) -> str | None:
 
 
 def function_environment(
-    values: dict[str, Any], environ: Mapping[str, str], cwd: Path
+    reading: Reading, environ: Mapping[str, str], cwd: Path
 ) -> Iterator[tuple[str, str]]:
-    """Take from `values` what names variables, and yield them; a later one wins."""
+    """Yield the variables that the function is to get; a later one wins."""
+    values = reading.values()
     for name in CREDENTIALS:
         if name in environ:
             yield name, environ[name]
-    for name in values.pop("env_file", ()):
-        yield from read_env_file(Path(cwd, name))
-    for name in values.pop("pass_env", ()):
+    for name in values.get("env_file", ()):
+        yield from read_env_file(Path(cwd, name), reading.given["env_file"].where)
+    for name in values.get("pass_env", ()):
         if name in environ:
             yield name, environ[name]
-    yield from values.pop("env", ())
+    yield from values.get("env", ())
 
 
-def read_env_file(path: Path) -> Iterator[tuple[str, str]]:
-    """Yield the assignments of a file; raises UsageError that names the line."""
+def read_env_file(path: Path, where: str) -> Iterator[tuple[str, str]]:
+    """Yield the assignments of a file; raises UsageError that names `where` or the line."""
     try:
         content = path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise UsageError(f"--env-file {str(path)!r} cannot be read: {reason}") from None
+        raise UsageError(f"{where} {str(path)!r} cannot be read: {reason}") from None
     for number, line in enumerate(content.splitlines(), start=1):
         if not line.strip() or line.lstrip().startswith("#"):
             continue
