@@ -57,6 +57,7 @@ class FixedBody:
 
     @property
     def complete(self) -> bool:
+        """Whether all of it has been fed."""
         return self._received == self.length
 
     def collect(self, limit: int) -> TooLarge | None:
@@ -106,8 +107,9 @@ class FixedBody:
 class ChunkedBody:
     """A body in chunks, and the trailers after it. feed() raises BadChunkError.
 
-    `too_large` is set as soon as the limit is passed; the rest is discarded. Not left to llhttp, which copies each chunk and cannot tell where the message ended: what
-    follows it is the next request's.
+    `too_large` is set as soon as the limit is passed; the rest is discarded. Not left to
+    llhttp, which copies each chunk and cannot tell where the message ended: what follows it is
+    the next request's.
     """
 
     __slots__ = (

@@ -103,17 +103,20 @@ class Connection(asyncio.BufferedProtocol):
     # Called by the event loop
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin to wait for the first head."""
         self._transport = cast("asyncio.Transport", transport)
         self._server.connections.add(self)
         self._watch_idle()
 
     def get_buffer(self, sizehint: int) -> bytearray | memoryview:  # noqa: ARG002 - asyncio's signature
+        """Say where the next bytes go: into a large body's place, or the scratch buffer."""
         filling = self._filling
         if filling is None:
             return self._scratch
         return filling.window() or self._scratch
 
     def buffer_updated(self, nbytes: int) -> None:
+        """Take what has arrived in the buffer last given."""
         filling = self._filling
         if filling is not None:
             filling.filled(nbytes)
@@ -129,6 +132,7 @@ class Connection(asyncio.BufferedProtocol):
                 self._regulate_reading()
 
     def eof_received(self) -> bool:
+        """Note that the peer sends no more; keep the connection while it is owed an answer."""
         self._eof = True
         exchange = self._exchange
         if self._phase is Phase.BODY:
@@ -143,6 +147,7 @@ class Connection(asyncio.BufferedProtocol):
         return True  # this side closes when it has answered
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - gone is gone
+        """Tell whoever waits for this peer."""
         phase, exchange = self._phase, self._exchange
         self._phase = Phase.CLOSED
         self._filling = self._body = None
@@ -158,9 +163,11 @@ class Connection(asyncio.BufferedProtocol):
                 self._lose(exchange)
 
     def pause_writing(self) -> None:
+        """Begin no further exchange while the client does not read."""
         self._writing_paused = True
 
     def resume_writing(self) -> None:
+        """Go on: the client reads again."""
         self._writing_paused = False
         self._run_held()
 
@@ -173,6 +180,7 @@ class Connection(asyncio.BufferedProtocol):
         then: Callable[[Exchange], None],
         failed: Callable[[Exchange, BodyError], None],
     ) -> None:
+        """See Exchange.read_body."""
         if exchange is not self._exchange:
             return  # answered, or the peer is gone
         body = self._body
@@ -190,6 +198,7 @@ class Connection(asyncio.BufferedProtocol):
             self._run_held()
 
     def respond(self, exchange: Exchange, response: Response) -> None:
+        """See Exchange.respond."""
         if exchange.answered:
             raise RuntimeError(f"answered twice: {exchange.request!r}")
         if exchange is not self._exchange:
@@ -218,8 +227,8 @@ class Connection(asyncio.BufferedProtocol):
 
     @property
     def idle(self) -> bool:
-        """Whether nothing is owed to the client."""
-        return self._exchange is None and not self._transport.get_write_buffer_size()
+        """Whether the endpoint owes this client nothing."""
+        return self._exchange is None
 
     def close(self) -> None:
         """Close once what has been written is sent."""
@@ -470,7 +479,7 @@ class Connection(asyncio.BufferedProtocol):
         So this side stops sending, and reads on until the client has hung up.
         """
         self._body = self._filling = None
-        if self._eof:
+        if self._eof or self._server.closing or self._transport.is_closing():
             self.close()
             return
         self._phase = Phase.LINGER

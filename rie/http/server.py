@@ -11,6 +11,7 @@ from rie.http.buffers import BufferPool
 from rie.http.connection import Connection
 from rie.http.exchange import Endpoint, Exchange
 from rie.http.limits import Limits
+from rie.http.listening import BACKLOG
 
 if TYPE_CHECKING:
     import socket
@@ -69,7 +70,9 @@ class Server:
         """Serve on a socket that listens; it is the server's from now on."""
         self.loop = asyncio.get_running_loop()
         self._address = sock.getsockname()[:2]
-        self._listener = await self.loop.create_server(lambda: Connection(self), sock=sock)
+        self._listener = await self.loop.create_server(
+            lambda: Connection(self), sock=sock, backlog=BACKLOG
+        )
 
     async def close(self, grace: float = 0.0) -> None:
         """Stop accepting, wait up to `grace` seconds for answers that are due, end the rest."""
