@@ -76,7 +76,7 @@ class Server:
         """
         self.measure(Shape(calls=1))
         if environments > 1:
-            hold_ms = 200 + 20 * environments
+            hold_ms = 200 + 10 * environments
             self.measure(Shape(calls=environments, callers=environments, hold_ms=hold_ms))
 
 

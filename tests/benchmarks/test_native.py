@@ -114,7 +114,7 @@ def test_a_contender_that_ends_at_once_is_reported_with_its_last_words() -> None
     broken = Ours(program=("sh", "-c", "echo no such option >&2; exit 3"))
 
     with (
-        pytest.raises(EndedError, match="status 3 .*: no such option"),
+        pytest.raises(EndedError, match=r"status 3 .*: no such option"),
         serving(broken, RAW, cores=all_cores()),
     ):
         pass
