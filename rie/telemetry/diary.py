@@ -100,10 +100,12 @@ class Diary:
             self._tell(message)
 
     def _tell(self, message: _Message) -> None:
-        if self._write is None:
-            self._write = _make_writer(self._format, self._stream or sys.stderr)
         try:
+            if self._write is None:
+                self._write = _make_writer(self._format, self._stream or sys.stderr)
             self._write(message)
+        except BlockingIOError:  # stderr is non-blocking and its reader slow
+            pass
         except (OSError, ValueError):  # stderr is gone or closed: there is nobody to tell
             self._write = _write_nothing
 
