@@ -10,6 +10,7 @@ on its way as soon as it can.
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -93,9 +94,17 @@ def _run(
     argv: Sequence[str],
 ) -> int:
     settings = settings_of(argv, os.environ, Path.cwd())
-    from rie.emulator import run_forever  # noqa: PLC0415 - heavy: after the options are right
+    from rie.groundwork import lay_groundwork  # noqa: PLC0415 - after the options are right
 
-    return run_forever(settings)
+    # Until the emulator listens to signals itself: what has been started must not outlive us.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    groundwork = lay_groundwork(settings)
+    try:
+        from rie.emulator import run_forever  # noqa: PLC0415 - heavy: while the runtime starts
+    except BaseException:
+        groundwork.abandon()
+        raise
+    return run_forever(settings, groundwork)
 
 
 def _print_version() -> int:

@@ -38,6 +38,11 @@ class FunctionName:
         arn = f"arn:aws:lambda:{self.region}:{self.account}:function:{self.name}"
         return f"{arn}:{qualifier}" if qualifier else arn
 
+    def named(self, reference: FunctionReference) -> FunctionName:
+        """Fill in from this function's place what a caller's reference left out."""
+        region = reference.region or self.region
+        return FunctionName(reference.name, region, reference.account or self.account)
+
 
 @dataclass(frozen=True, slots=True)
 class FunctionReference:

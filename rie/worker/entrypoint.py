@@ -22,6 +22,9 @@ INVALID_WORKING_DIRECTORY = "Runtime.InvalidWorkingDir"
 _ELF_MACHINES = {0x3E: "x86_64", 0xB7: "aarch64", 0x28: "arm", 0x03: "i386", 0xF3: "riscv64"}
 _SHEBANG_READ = 256
 
+# Where Lambda looks for a bootstrap, after the task root; the last is the official images'.
+BOOTSTRAP_FOLDERS = (Path("/var/task"), Path("/opt"), Path("/var/runtime"))
+
 
 class LaunchError(RieError):
     """The command cannot be run. `hint` says in plain words what to mend, where we know."""
@@ -58,7 +61,8 @@ def find(command: tuple[str, ...], task_root: Path, search_path: str | None) -> 
 
 
 def _bootstrap(task_root: Path) -> Entrypoint:
-    candidates = [task_root / "bootstrap", Path("/opt/bootstrap"), Path("/var/runtime/bootstrap")]
+    folders = dict.fromkeys((task_root, *BOOTSTRAP_FOLDERS))
+    candidates = [folder / "bootstrap" for folder in folders]
     for path in candidates:
         if path.is_file():
             return Entrypoint(str(path), (str(path),))

@@ -6,18 +6,23 @@ they are found by descent and by the variable that only this environment's proce
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rie.core.exit_status import ExitStatus
 from rie.worker import entrypoint, process_table
 from rie.worker.process_table import PeakMemory
+
+if TYPE_CHECKING:
+    # The first runtime is started before asyncio is imported, which takes 36 ms.
+    from asyncio import AbstractEventLoop
 
 OnExit = Callable[[ExitStatus], None]
 
@@ -40,7 +45,8 @@ class Launch:
 class RuntimeProcess:
     """One started runtime: a session of its own, and whatever it started."""
 
-    def __init__(self, popen: subprocess.Popen[bytes], marker: bytes) -> None:
+    def __init__(self, popen: subprocess.Popen[bytes], marker: bytes, started_at: float) -> None:
+        self.started_at = started_at  # seconds, monotonic: just before it was started
         self._popen = popen
         self._marker = marker
         self._memory = PeakMemory(popen.pid)
@@ -52,6 +58,7 @@ class RuntimeProcess:
 
         One pipe for both keeps their lines in the order in which they were written.
         """
+        started_at = time.monotonic()
         program = entrypoint.find(launch.command, launch.folder, launch.search_path)
         try:
             popen = subprocess.Popen(  # noqa: S603 - running what the user names is the purpose
@@ -67,14 +74,14 @@ class RuntimeProcess:
             )
         except OSError as error:
             raise entrypoint.launch_error(error, program, launch.folder) from error
-        return cls(popen, launch.marker)
+        return cls(popen, launch.marker, started_at)
 
     @property
     def pid(self) -> int:
         """The runtime's process id, which is its group's and its session's too."""
         return self._popen.pid
 
-    def watch(self, loop: asyncio.AbstractEventLoop, on_exit: OnExit) -> None:
+    def watch(self, loop: AbstractEventLoop, on_exit: OnExit) -> None:
         """Call `on_exit` once, on the loop, as soon as the runtime's process ends."""
 
         def ended() -> None:
@@ -105,12 +112,14 @@ class RuntimeProcess:
 
     async def kill(self) -> None:
         """Kill everything of the environment and wait until it is gone."""
+        from asyncio import sleep  # noqa: PLC0415 - see the top
+
         self._stop_watching()
         signal_group(self.pid)
         for pause in _pauses():
             if not self._kill_those_left():
                 break
-            await asyncio.sleep(pause)
+            await sleep(pause)
         # Collected only now: until then its number cannot become somebody else's.
         self._popen.wait()
         self._memory.close()
@@ -153,7 +162,7 @@ def _pauses() -> Iterator[float]:
 
 
 def _wait_in_thread(
-    loop: asyncio.AbstractEventLoop, popen: subprocess.Popen[bytes], ended: Callable[[], None]
+    loop: AbstractEventLoop, popen: subprocess.Popen[bytes], ended: Callable[[], None]
 ) -> None:
     def wait() -> None:
         popen.wait()

@@ -64,6 +64,7 @@ def runtime_environment(  # noqa: PLR0913 - each is one fact that the function i
     log_stream: str,
     log_format: str,
     log_level: str,
+    telemetry_log: int,
 ) -> dict[str, str]:
     """Put together the variables of a runtime's process.
 
@@ -84,6 +85,8 @@ def runtime_environment(  # noqa: PLR0913 - each is one fact that the function i
         "LAMBDA_RUNTIME_DIR": RUNTIME_FOLDER,
         "LAMBDA_TASK_ROOT": str(task_root),
         "PWD": str(task_root),
+        # The official clients frame their log records, whole and with their level, to this.
+        "_LAMBDA_TELEMETRY_LOG_FD": str(telemetry_log),
     }
     if log_format == "JSON":  # levels exist in JSON only
         platform["AWS_LAMBDA_LOG_LEVEL"] = log_level

@@ -1,0 +1,327 @@
+"""The composition root: builds, wires, runs and stops an emulator. Nothing else does.
+
+    async with Emulator(Settings(command=("python", "-m", "bootstrap", "app.handler"))) as emulator:
+        result = await emulator.invoke({"name": "you"})
+
+Groundwork (sockets, the first runtime) may have been laid before this module was imported.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import orjson
+
+from rie.apis.invoke import invoke_api
+from rie.apis.runtime import runtime_api
+from rie.core.arn import FunctionReference
+from rie.core.assignment import Assignment
+from rie.core.invocation import Failure, Invocation, InvocationType, Outcome, Payload, Refused
+from rie.groundwork import EnvironmentGround, Groundwork, lay_groundwork
+from rie.http.exchange import Exchange
+from rie.http.server import Server
+from rie.invoker import Invoker, new_id, tracing
+from rie.settings import Address, Settings, SettingsError
+from rie.telemetry.diary import get_diary
+from rie.worker.driver import EnvironmentDriver, Owner
+from rie.worker.fleet import Fleet, Work
+from rie.worker.sandbox import reserved_in
+
+# How long answers that are due may take to leave when everything is being ended, in seconds.
+FLUSH_GRACE = 1.0
+
+EXIT_INTERRUPTED = 130
+
+
+@dataclass(frozen=True, slots=True)
+class InvokeResult:
+    """What came of an invocation. `log` is the last 4 KB of its log where asked for.
+
+    `function_error` is None, or "Unhandled" as in boto3's FunctionError.
+    """
+
+    request_id: str
+    payload: bytes
+    function_error: str | None = None
+    log: str | None = None
+    executed_version: str = "$LATEST"
+
+    def json(self) -> object:
+        """Parse the payload."""
+        return orjson.loads(self.payload)
+
+
+class Emulator:
+    """One function on this machine, from entering the context until it is left.
+
+    Raises SettingsError on entry for a port in use or a folder that cannot be written to.
+    All methods belong to the event loop that it was entered on.
+    """
+
+    def __init__(
+        self, settings: Settings, *, groundwork: Groundwork | None = None, log_to: int = 1
+    ) -> None:
+        self.settings = settings
+        self._ground = groundwork
+        self._log_to = log_to
+        self._tasks = asyncio.TaskGroup()
+        self._fixed_address_taken = False
+        self._loop: asyncio.AbstractEventLoop
+        self._fleet: Fleet
+        self._invoker: Invoker
+        self._server: Server
+
+    async def __aenter__(self) -> Self:
+        ground = self._ground or lay_groundwork(self.settings, self._log_to)
+        self._ground = ground
+        self._loop = asyncio.get_running_loop()
+        ground.call_soon = self._loop.call_soon
+        await self._tasks.__aenter__()
+        try:
+            await self._begin(ground)
+        except BaseException:
+            ground.abandon()
+            await self._tasks.__aexit__(None, None, None)
+            raise
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._fleet.close()
+        await self._server.close(FLUSH_GRACE)
+        await self._tasks.__aexit__(None, None, None)
+
+    @property
+    def invoke_api(self) -> str:
+        """The Invoke API's URL: boto3's endpoint_url."""
+        host, port = self._server.address
+        if host in {"0.0.0.0", "::"}:  # noqa: S104 - compared, not bound
+            host = "127.0.0.1"
+        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+    async def invoke(  # noqa: PLR0913 - the parameters of AWS's Invoke
+        self,
+        payload: object = None,
+        *,
+        invocation_type: InvocationType = "RequestResponse",
+        qualifier: str | None = None,
+        client_context: object = None,
+        trace_header: str | None = None,
+        tail: bool = False,
+    ) -> InvokeResult:
+        """Invoke the function and wait for what comes of it.
+
+        `payload` is sent as it is when it is bytes, else as JSON; None is `{}`. Raises
+        ServiceError for what the service refuses (throttling, an unknown qualifier).
+        """
+        reference = FunctionReference(self.settings.function_name, qualifier=qualifier)
+        function = self._invoker.resolve(reference)
+        invocation = Invocation(
+            request_id=new_id(),
+            invocation_id=new_id(),
+            payload=_encoded(payload),
+            arn=function.arn,
+            version=function.version,
+            tracing=tracing(trace_header.encode() if trace_header else None),
+            client_context=orjson.dumps(client_context) if client_context is not None else None,
+            type=invocation_type,
+            log_tail=tail,
+        )
+        if invocation_type == "DryRun":
+            return InvokeResult(invocation.request_id, b"")
+        answer: asyncio.Future[InvokeResult] = self._loop.create_future()
+        self._invoker.run(invocation, _resolving(answer, invocation))
+        if invocation_type == "Event":
+            return InvokeResult(invocation.request_id, b"")
+        return await answer
+
+    def kill_now(self) -> None:
+        """Kill every process of every environment without waiting."""
+        for driver in self._fleet.environments:
+            driver.kill_now()
+
+    # Building
+
+    async def _begin(self, ground: Groundwork) -> None:
+        settings = self.settings
+        assignment = Assignment[EnvironmentDriver, Work](
+            environments=settings.environments,
+            on_busy=settings.on_busy,
+            idle_timeout=settings.idle_timeout,
+            max_lifetime=settings.max_lifetime,
+        )
+        self._fleet = Fleet(assignment, self._open_environment, self._loop)
+        self._invoker = Invoker(ground.function, self._fleet)
+        self._server = Server(invoke_api(self._invoker), on_error=_on_error)
+        if settings.init == "eager":
+            self._fleet.start_one()
+        listener, ground.invoke_listener = ground.invoke_listener, None
+        if listener is None:
+            raise AssertionError("groundwork without a listener")
+        await self._server.start(listener)
+        self._tell_where()
+
+    def _open_environment(self, owner: Owner) -> EnvironmentDriver:
+        """Build one environment: its Runtime API, and what drives it."""
+        ground, address = self._take_ground()
+        server: Server
+
+        def closed() -> None:
+            if address is not None:
+                self._fixed_address_taken = False
+            self._spawn(server.close())
+
+        driver = EnvironmentDriver(
+            self._groundwork.function,
+            ground.launch,
+            ground.output,
+            ground.log,
+            owner,
+            loop=self._loop,
+            spawn=self._spawn,
+            prepared=ground.runtime,
+            closed=closed,
+        )
+        api = runtime_api(driver, forward_content_type=self.settings.forward_content_type)
+        server = Server(api, on_error=_on_error)
+        self._spawn(server.start(ground.listener))
+        return driver
+
+    def _take_ground(self) -> tuple[EnvironmentGround, Address | None]:
+        """Take the environment that was laid ahead, or lay another.
+
+        The address that the user fixed goes to one environment at a time.
+        """
+        address = None if self._fixed_address_taken else self.settings.runtime_api
+        self._fixed_address_taken = self._fixed_address_taken or address is not None
+        first, self._groundwork.first = self._groundwork.first, None
+        return first or self._groundwork.environment(address), address
+
+    @property
+    def _groundwork(self) -> Groundwork:
+        if self._ground is None:
+            raise AssertionError("not entered")
+        return self._ground
+
+    def _spawn(self, work: Coroutine[object, object, None]) -> asyncio.Task[None]:
+        return self._tasks.create_task(_guarded(work))
+
+    def _tell_where(self) -> None:
+        settings, diary = self.settings, get_diary()
+        for name in reserved_in(settings.environment) if not settings.drop_in else ():
+            diary.warning("a reserved variable is not passed to the function", variable=name)
+        for notice in settings.notices:
+            diary.warning(notice)
+        diary.info("listening", invoke_api=self.invoke_api, function=settings.function_name)
+        if settings.ready_file is not None:
+            _write_whole(settings.ready_file, {"invoke_api": self.invoke_api, "pid": os.getpid()})
+
+
+def run_forever(settings: Settings, groundwork: Groundwork) -> int:
+    """Run an emulator until a signal ends it; return the exit status."""
+    get_diary().configure(settings.log_level, settings.diary_format)
+    try:
+        import uvloop  # noqa: PLC0415 - where there is none, asyncio's own loop will do
+    except ImportError:
+        return asyncio.run(_serve(settings, groundwork))
+    return uvloop.run(_serve(settings, groundwork))
+
+
+async def _serve(settings: Settings, groundwork: Groundwork) -> int:
+    loop = asyncio.get_running_loop()
+    stop: asyncio.Future[int] = loop.create_future()
+    async with Emulator(settings, groundwork=groundwork) as emulator:
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            loop.add_signal_handler(number, _stopper(number, stop, emulator))
+        return await stop
+
+
+def _stopper(
+    number: signal.Signals, stop: asyncio.Future[int], emulator: Emulator
+) -> Callable[[], None]:
+    status = EXIT_INTERRUPTED if number is signal.SIGINT else 0
+
+    def stopped() -> None:
+        if not stop.done():
+            get_diary().info("stopping", signal=number.name)
+            stop.set_result(status)
+            return
+        emulator.kill_now()  # asked twice: at once, whatever is still under way
+        os._exit(128 + number)
+
+    return stopped
+
+
+def _resolving(
+    answer: asyncio.Future[InvokeResult], invocation: Invocation
+) -> Callable[[Outcome, bytes | None], None]:
+    def reply(outcome: Outcome, tail: bytes | None) -> None:
+        if answer.done():  # whoever waited has given up
+            return
+        if isinstance(outcome, Refused):
+            answer.set_exception(outcome.error)
+            return
+        failed = isinstance(outcome, Failure)
+        answer.set_result(
+            InvokeResult(
+                invocation.request_id,
+                bytes(outcome.payload),
+                "Unhandled" if failed else None,
+                tail.decode("utf-8", "replace") if tail is not None else None,
+                invocation.version,
+            )
+        )
+
+    return reply
+
+
+async def _guarded(work: Coroutine[object, object, None]) -> None:
+    try:
+        await work
+    except Exception:  # noqa: BLE001 - a defect of ours must not end the emulator
+        get_diary().exception("a task failed: please report this with its traceback")
+
+
+def _on_error(exchange: Exchange | None, error: BaseException) -> None:
+    request = exchange.request if exchange is not None else None
+    get_diary().error(
+        "a request failed: please report this with its traceback",
+        request=repr(request),
+        exc_info=error,
+    )
+
+
+def _encoded(payload: object) -> Payload:
+    match payload:
+        case bytes() | memoryview():
+            return payload
+        case None:
+            return b"{}"
+        case _:
+            return orjson.dumps(payload)
+
+
+def _write_whole(path: Path, document: dict[str, object]) -> None:
+    """Write a file so that no reader sees half of it. Raises SettingsError."""
+    temporary = path.with_name(f"{path.name}.{os.getpid()}")
+    try:
+        temporary.write_text(json.dumps(document) + "\n")
+        temporary.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            temporary.unlink()
+        reason = error.strerror or str(error)
+        raise SettingsError("--ready-file", str(path), f"cannot be written: {reason}") from error

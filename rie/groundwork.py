@@ -1,0 +1,224 @@
+"""What must be there before anything heavy is imported: listening sockets, the first runtime.
+
+The emulator's own imports take longer than many a runtime's start. So the sockets are bound
+and the first runtime is started by this module, which imports little, and the rest loads
+while the runtime does. Nothing here runs on an event loop; emulator.py takes over from it.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from rie.core.arn import FunctionName
+from rie.core.function import FunctionConfiguration
+from rie.http.listening import listen
+from rie.settings import Address, Settings, SettingsError
+from rie.telemetry.about import About
+from rie.telemetry.stream import (
+    FileSink,
+    LogDirUnusable,
+    LogStream,
+    Renderer,
+    Sink,
+    StreamSink,
+    check_log_dir,
+    log_path,
+    log_stream_name,
+)
+from rie.telemetry.text import TextRenderer
+from rie.version import __version__
+from rie.worker import sandbox
+from rie.worker.entrypoint import LaunchError
+from rie.worker.output import Output
+from rie.worker.process import Launch, RuntimeProcess
+
+RUNTIME_VERSION = f"rie:{__version__}"
+
+CallSoon = Callable[[Callable[[], None]], object]
+
+
+@dataclass(slots=True)
+class EnvironmentGround:
+    """What one environment stands on. `runtime` is there only if it has been started."""
+
+    listener: socket.socket
+    launch: Launch
+    output: Output
+    log: LogStream
+    runtime: RuntimeProcess | LaunchError | None = None
+
+    def start_runtime(self) -> None:
+        """Start the runtime now, ahead of the event loop."""
+        output = self.output
+        try:
+            self.runtime = RuntimeProcess.start(
+                self.launch, output.child_output, (output.child_telemetry,)
+            )
+        except LaunchError as error:
+            self.runtime = error
+
+    def abandon(self) -> None:
+        """Undo all of it: the emulator will not begin."""
+        if isinstance(self.runtime, RuntimeProcess):
+            self.runtime.kill_now()
+        self.listener.close()
+        self.output.close()
+        self.log.close()
+
+
+class Groundwork:
+    """Lays the ground of environments, and holds what has been laid ahead."""
+
+    def __init__(self, settings: Settings, function: FunctionConfiguration, log_to: int) -> None:
+        self.settings = settings
+        self.function = function
+        self.call_soon: CallSoon = _at_once  # the loop's own, once there is a loop
+        self.invoke_listener: socket.socket | None = None
+        self.first: EnvironmentGround | None = None
+        self._log = StreamSink(log_to, self._soon)
+
+    def lay(self) -> None:
+        """Bind the Invoke API's socket; start the first runtime unless init is lazy.
+
+        Raises SettingsError, and leaves nothing behind then.
+        """
+        settings = self.settings
+        self._check_folders()
+        self.invoke_listener = _listen("--listen", settings.listen)
+        if settings.init == "lazy":
+            return
+        try:
+            self.first = self.environment(settings.runtime_api)
+        except SettingsError:
+            self.invoke_listener.close()
+            raise
+        self.first.start_runtime()
+
+    def environment(self, address: Address | None) -> EnvironmentGround:
+        """Lay the ground of one environment. `address` is its Runtime API's, or any free one."""
+        host, port = address or ("127.0.0.1", 0)
+        listener = _listen("--runtime-api", (host, port))
+        log = self._log_stream()
+        output = Output(log.function)
+        launch = self._launch(_reachable(listener), log.name, output.child_telemetry)
+        return EnvironmentGround(listener, launch, output, log)
+
+    def abandon(self) -> None:
+        """Undo what was laid ahead and not taken over."""
+        if self.invoke_listener is not None:
+            self.invoke_listener.close()
+        if self.first is not None:
+            self.first.abandon()
+
+    def _log_stream(self) -> LogStream:
+        settings = self.settings
+        name = log_stream_name(
+            datetime.now(UTC).date(), self.function.version, os.urandom(16).hex()
+        )
+        sinks: list[Sink] = [self._log]
+        if settings.log_dir is not None:
+            path = log_path(settings.log_dir, settings.log_group, name)
+            sinks.append(FileSink(path, self._soon))
+        about = About(
+            function_name=self.function.name.name,
+            function_arn=self.function.arn,
+            function_version=self.function.version,
+            log_stream=name,
+            memory_size=self.function.memory_size,
+            runtime_version=RUNTIME_VERSION,
+        )
+        return LogStream(name, _renderer(settings, about), sinks)
+
+    def _launch(self, runtime_api: str, log_stream: str, telemetry: int) -> Launch:
+        settings = self.settings
+        variables = sandbox.runtime_environment(
+            self.function,
+            settings.environment,
+            runtime_api=runtime_api,
+            task_root=settings.task_root,
+            log_group=settings.log_group,
+            log_stream=log_stream,
+            log_format=settings.log_format,
+            log_level=settings.application_log_level,
+            telemetry_log=telemetry,
+        )
+        return Launch(
+            command=settings.command,
+            environment=variables,
+            folder=settings.working_directory or settings.task_root,
+            search_path=os.environ.get("PATH"),
+            marker=f"AWS_LAMBDA_RUNTIME_API={runtime_api}".encode(),
+        )
+
+    def _soon(self, callback: Callable[[], None]) -> None:
+        self.call_soon(callback)  # looked up late: there is no loop yet when sinks are made
+
+    def _check_folders(self) -> None:
+        if self.settings.log_dir is None:
+            return
+        try:
+            check_log_dir(self.settings.log_dir)
+        except LogDirUnusable as error:
+            raise SettingsError("--log-dir", str(self.settings.log_dir), str(error)) from error
+
+
+def function_of(settings: Settings) -> FunctionConfiguration:
+    """Read off the settings what the core needs to know."""
+    return FunctionConfiguration(
+        name=FunctionName(settings.function_name, settings.region, settings.account_id),
+        version=settings.function_version,
+        handler=settings.handler or "",
+        timeout=settings.timeout,
+        memory_size=settings.memory_size,
+        init_timeout=settings.init_timeout,
+    )
+
+
+def lay_groundwork(settings: Settings, log_to: int = 1) -> Groundwork:
+    """Bind and start what comes first. The log goes to the file descriptor `log_to`."""
+    ground = Groundwork(settings, function_of(settings), log_to)
+    ground.lay()
+    return ground
+
+
+def _renderer(settings: Settings, about: About) -> Renderer:
+    clock_offset = time.time() - time.monotonic()
+    if settings.log_format == "Text":
+        return TextRenderer(about, clock_offset=clock_offset)
+    from rie.telemetry.json_lines import JsonRenderer  # noqa: PLC0415 - brings orjson: 14 ms
+
+    return JsonRenderer(
+        about,
+        clock_offset=clock_offset,
+        system_level=settings.system_log_level,
+        application_level=settings.application_log_level,
+    )
+
+
+def _listen(option: str, address: Address) -> socket.socket:
+    host, port = address
+    try:
+        return listen(host, port)
+    except OSError as error:
+        in_use = error.errno == errno.EADDRINUSE
+        remedy = f"; choose another with {option}" if in_use else ""
+        why = f"cannot be listened on: {(error.strerror or str(error)).lower()}{remedy}"
+        raise SettingsError(option, f"{host}:{port}", why) from error
+
+
+def _reachable(listener: socket.socket) -> str:
+    """Say host:port as the runtime can reach it; a wildcard address is no destination."""
+    host, port = listener.getsockname()[:2]
+    if host in {"0.0.0.0", "::"}:  # noqa: S104 - compared, not bound
+        host = "127.0.0.1"
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _at_once(callback: Callable[[], None]) -> None:
+    callback()
