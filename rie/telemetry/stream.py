@@ -31,7 +31,12 @@ _TAIL_SLACK = 16 * LOG_TAIL
 
 
 class LogDirUnusable(RieError):
-    """--log-dir cannot be written to. One line for the user."""
+    """--log-dir cannot be written to. One line for the user; `why` is its end."""
+
+    def __init__(self, log_dir: Path, why: str) -> None:
+        self.log_dir = log_dir
+        self.why = why
+        super().__init__(f"--log-dir {str(log_dir)!r} {why}")
 
 
 class Renderer(Protocol):
@@ -107,10 +112,11 @@ class LogStream:
 class StreamSink:
     """Writes to an open file descriptor, once for each iteration of the loop.
 
-    `call_soon` runs a callable at the end of this iteration (the loop's own call_soon). The
-    descriptor stays the caller's. When it cannot be written to any more (its reader went
-    away, the disk is full), the diary says so once and lines are dropped: the function goes
-    on. A slow reader slows the emulator down, as a full pipe does to every program.
+    `call_soon` runs a callable at the end of this iteration (the loop's own call_soon), or at
+    once where there is no loop yet. The descriptor stays the caller's. When it cannot be
+    written to any more (its reader went away, the disk is full), the diary says so once and
+    lines are dropped: the function goes on. A slow reader slows the emulator down, as a full
+    pipe does to every program.
     """
 
     def __init__(self, fd: int, call_soon: Callable[[Callable[[], None]], object]) -> None:
@@ -124,10 +130,10 @@ class StreamSink:
         """Take whole lines."""
         if self._broken:
             return
-        if not self._pending:
-            self._call_soon(self.flush)
         self._pending.append(lines)
         self._size += len(lines)
+        if len(self._pending) == 1:
+            self._call_soon(self.flush)
         if self._size > MOST_PENDING:
             self.flush()
 
@@ -192,7 +198,7 @@ def check_log_dir(log_dir: Path) -> None:
         probe.unlink()
     except OSError as error:
         reason = error.strerror or str(error)
-        raise LogDirUnusable(f"--log-dir {log_dir} cannot be written to: {reason}") from error
+        raise LogDirUnusable(log_dir, f"cannot be written to: {reason}") from error
 
 
 def _safe(part: str) -> str:

@@ -162,6 +162,15 @@ def test_the_tail_is_the_last_4096_bytes() -> None:
     assert tail.endswith(b"0099998\n0099999\n")
 
 
+def test_flushing_a_stream_writes_what_its_sinks_hold(pipe: Pipe) -> None:
+    stream = make_stream(StreamSink(pipe.write_end, Loop().call_soon))
+    log(stream, b"hello")
+
+    stream.flush()
+
+    assert pipe.read() == b"hello\n"
+
+
 def test_closing_a_stream_closes_its_sinks() -> None:
     sink = Kept()
 
@@ -206,6 +215,15 @@ def test_environments_that_log_at_once_never_share_a_line(pipe: Pipe) -> None:
     loop.turn()
 
     assert set(pipe.read().splitlines()) == {b"0" * 20, b"1" * 20, b"2" * 20}
+
+
+def test_where_there_is_no_loop_yet_lines_are_written_at_once(pipe: Pipe) -> None:
+    sink = StreamSink(pipe.write_end, lambda callback: callback())
+
+    sink.write(b"a\n")
+    assert pipe.read() == b"a\n"
+    sink.write(b"b\n")
+    assert pipe.read() == b"b\n"
 
 
 def test_flush_does_not_wait_for_the_loop(pipe: Pipe) -> None:
@@ -353,5 +371,5 @@ def test_a_log_dir_that_cannot_be_written_to_is_named_with_the_reason(tmp_path: 
         check_log_dir(tmp_path / "file" / "logs")
 
     assert str(caught.value) == (
-        f"--log-dir {tmp_path}/file/logs cannot be written to: Not a directory"
+        f"--log-dir '{tmp_path}/file/logs' cannot be written to: Not a directory"
     )

@@ -308,6 +308,32 @@ def test_a_real_process_prints_to_all_three(opened: Opened) -> None:
     ]
 
 
+OFFICIAL_CLIENT = """
+import logging, sys
+from awslambdaric.bootstrap import FramedTelemetryLogSink
+with FramedTelemetryLogSink(sys.argv[1]) as sink:
+    sink.log("[INFO]\\tready\\n")
+    sink.log('{"level": "WARNING"}\\n', frame_type=bytes.fromhex("a55a0012"))
+    sink.log_error(["[ERROR] Boom: it failed", "Traceback (most recent call last):"])
+"""
+
+
+def test_the_frames_of_the_official_python_client_are_understood(opened: Opened) -> None:
+    telemetry = opened.output.child_telemetry
+    subprocess.run(
+        [sys.executable, "-c", OFFICIAL_CLIENT, str(telemetry)], pass_fds=(telemetry,), check=True
+    )
+
+    opened.output.drain()
+
+    assert [line._replace(at=None) for line in opened.lines] == [
+        FunctionLine(b"[INFO]\tready"),
+        FunctionLine(b'{"level": "WARNING"}', level="WARN", json=True),
+        FunctionLine(b"[ERROR] Boom: it failed\nTraceback (most recent call last):"),
+    ]
+    assert all(time.time() - (line.at or 0) < 60 for line in opened.lines)
+
+
 def test_the_pipes_serve_the_next_process_too(opened: Opened) -> None:
     for word in ("first", "second"):
         subprocess.run(["echo", word], stdout=opened.output.child_output, check=True)
