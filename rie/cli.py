@@ -96,10 +96,16 @@ def _run(
     settings = settings_of(argv, os.environ, Path.cwd())
     from rie.groundwork import lay_groundwork  # noqa: PLC0415 - after the options are right
 
-    # Until the emulator listens to signals itself: what has been started must not outlive us.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    # Until the emulator listens to signals itself: none may get lost or leave a process behind.
+    early: list[int] = []
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, lambda number, _: early.append(number))
     groundwork = lay_groundwork(settings)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
+        for number in early:
+            signal.raise_signal(number)
         from rie.emulator import run_forever  # noqa: PLC0415 - heavy: while the runtime starts
     except BaseException:
         groundwork.abandon()

@@ -1,0 +1,149 @@
+"""`rie run` as a process: how it starts, what it says when it cannot, how it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).resolve().parents[2]
+LIMIT = 20.0  # for what is waited for, in seconds
+RUN = (sys.executable, "-m", "rie", "run")
+DROP_IN = (sys.executable, "-c", "import sys; from rie.cli import drop_in; sys.exit(drop_in())")
+# Never calls the Runtime API: an environment that stays in its init phase.
+SLEEPER = ("--", "sleep", "1000")
+
+
+def variables(**more: str) -> dict[str, str]:
+    return {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)} | more
+
+
+def run_to_its_end(*argv: str, cwd: Path, **more: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        argv, cwd=cwd, env=variables(**more), capture_output=True, text=True, check=False
+    )
+
+
+@contextmanager
+def running(folder: Path, *argv: str) -> Iterator[subprocess.Popen[bytes]]:
+    ready = folder / "ready"
+    command = (*RUN, "--listen=127.0.0.1:0", f"--ready-file={ready}", *argv)
+    with subprocess.Popen(
+        command, cwd=folder, env=variables(), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        try:
+            wait_for(lambda: ready.exists() or process.poll() is not None)
+            yield process
+        finally:
+            process.kill()
+
+
+def wait_for(condition: object, limit: float = LIMIT) -> None:
+    assert callable(condition)
+    end = time.monotonic() + limit
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.01)
+
+
+def processes_of(mark: str) -> list[str]:
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/environ"):
+        try:
+            if mark.encode() in entry.read_bytes():
+                found.append(entry.parent.name)
+        except OSError:
+            continue
+    return found
+
+
+@pytest.fixture
+def taken() -> Iterator[str]:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"127.0.0.1:{server.getsockname()[1]}"
+
+
+@pytest.mark.parametrize(
+    ("command", "name", "flag"),
+    [
+        (RUN, "rie run", "--listen"),
+        (DROP_IN, "aws-lambda-rie", "--runtime-interface-emulator-address"),
+    ],
+)
+def test_a_port_in_use_is_one_line_and_exits_with_2(
+    command: tuple[str, ...], name: str, flag: str, taken: str, tmp_path: Path
+) -> None:
+    result = run_to_its_end(*command, flag, taken, *SLEEPER, cwd=tmp_path)
+
+    assert result.returncode == 2
+    assert result.stderr == (
+        f"{name}: --listen '{taken}' cannot be listened on: address already in use; "
+        "choose another with --listen\n"
+    )
+
+
+def test_a_runtime_api_port_in_use_is_said_as_such(taken: str, tmp_path: Path) -> None:
+    options = ("--listen=127.0.0.1:0", "--runtime-api", taken)
+
+    result = run_to_its_end(*RUN, *options, *SLEEPER, cwd=tmp_path)
+
+    assert result.returncode == 2
+    assert result.stderr.startswith(f"rie run: --runtime-api '{taken}' cannot be listened on")
+    assert result.stderr.count("\n") == 1
+
+
+def test_the_ready_file_says_where_and_who(tmp_path: Path) -> None:
+    with running(tmp_path, *SLEEPER) as process:
+        ready = json.loads((tmp_path / "ready").read_text())
+
+        assert ready["pid"] == process.pid
+        assert ready["invoke_api"].startswith("http://127.0.0.1:")
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
+def test_a_signal_ends_it_and_what_it_started(
+    number: signal.Signals, status: int, tmp_path: Path
+) -> None:
+    mark = f"CLI_TEST={tmp_path}"
+    with running(tmp_path, f"--env={mark}", *SLEEPER) as process:
+        wait_for(lambda: processes_of(mark))
+
+        process.send_signal(number)
+
+        assert process.wait(LIMIT) == status
+        wait_for(lambda: not processes_of(mark))
+
+
+def test_the_diary_says_where_calls_are_taken(tmp_path: Path) -> None:
+    with running(tmp_path, "--diary-format=json", *SLEEPER) as process:
+        process.terminate()
+        _, diary = process.communicate(timeout=LIMIT)
+
+    events = [json.loads(line) for line in diary.splitlines()]
+    assert [event["invoke_api"] for event in events if event["event"] == "listening"] == [
+        json.loads((tmp_path / "ready").read_text())["invoke_api"]
+    ]
+
+
+def test_an_end_before_it_is_up_leaves_nothing_running(tmp_path: Path) -> None:
+    mark = f"CLI_TEST={tmp_path}"
+    command = (*RUN, "--listen=127.0.0.1:0", f"--env={mark}", *SLEEPER)
+    with subprocess.Popen(command, cwd=tmp_path, env=variables()) as process:
+        wait_for(lambda: processes_of(mark))  # well before the emulator's imports are done
+
+        process.terminate()
+
+        assert process.wait(LIMIT) == 0
+        wait_for(lambda: not processes_of(mark))
