@@ -329,7 +329,7 @@ def test_the_frames_of_the_official_python_client_are_understood(opened: Opened)
     assert [line._replace(at=None) for line in opened.lines] == [
         FunctionLine(b"[INFO]\tready"),
         FunctionLine(b'{"level": "WARNING"}', level="WARN", json=True),
-        FunctionLine(b"[ERROR] Boom: it failed\nTraceback (most recent call last):"),
+        FunctionLine(b"[ERROR] Boom: it failed\nTraceback (most recent call last):", level="ERROR"),
     ]
     assert all(time.time() - (line.at or 0) < 60 for line in opened.lines)
 
