@@ -15,6 +15,7 @@ from rie.http.message import NO_HEADERS, Headers
 
 MAX_SIZE_LINE = 4096  # bytes of a chunk's size and its extensions
 MAX_SIZE_DIGITS = 15
+HEX_DIGITS = b"0123456789abcdefABCDEF"
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,10 +246,7 @@ class ChunkedBody:
 
 
 def _chunk_size(digits: bytes | bytearray) -> int:
-    # isalnum: int() would also take b" 1", b"+1" and b"1_1".
-    if digits.isalnum() and len(digits) <= MAX_SIZE_DIGITS:
-        try:
-            return int(digits, 16)
-        except ValueError:
-            pass
-    raise BadChunkError("bad chunk size")
+    # Checked here, for int() would also take b" 1", b"+1", b"1_1" and b"0x1".
+    if not 0 < len(digits) <= MAX_SIZE_DIGITS or digits.strip(HEX_DIGITS):
+        raise BadChunkError("bad chunk size")
+    return int(digits, 16)

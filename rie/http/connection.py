@@ -134,16 +134,15 @@ class Connection(asyncio.BufferedProtocol):
     def eof_received(self) -> bool:
         """Note that the peer sends no more; keep the connection while it is owed an answer."""
         self._eof = True
+        self._run_held()  # came before it; what is left in phase HEAD is seen to there
         exchange = self._exchange
         if self._phase is Phase.BODY:
             self._fail_body("the connection ended before the body did")
+        elif self._phase is Phase.DRAIN or self._phase is Phase.LINGER:
+            self.close()
         elif exchange is not None and exchange.on_disconnect is not None:
-            self._transport.close()
+            self.close()
             self._lose(exchange)
-        elif self._phase is Phase.HEAD and self._held:
-            self._refuse(400, "the connection ended before the head did")
-        elif self._phase is not Phase.BUSY:
-            self._close()
         return True  # this side closes when it has answered
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - gone is gone
@@ -340,6 +339,9 @@ class Connection(asyncio.BufferedProtocol):
 
     def _await_head(self, source: bytearray, start: int, end: int) -> int:
         """Refuse at once what can never become a head; else wait, for so long."""
+        if self._eof:
+            self._refuse(400, "the connection ended before the head did")
+            return end
         fresh = start + self._scanned
         if source.count(b"\n", fresh, end) != source.count(b"\r\n", max(start, fresh - 1), end):
             self._refuse(400, "bare LF in the head of the request")

@@ -5,6 +5,7 @@ Header values are any bytes but CR, LF and NUL: real clients send raw UTF-8.
 
 from __future__ import annotations
 
+from binascii import a2b_hex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -98,11 +99,7 @@ def percent_decoded(raw: bytes) -> str:
 
 def _unescaped(piece: bytes) -> bytes:
     """Decode the two hex digits at the start of what followed a percent sign."""
-    digits = piece[:2]
-    # isalnum: int() would also take b" 1", b"+1" and b"1_".
-    if len(digits) == 2 and digits.isalnum():  # noqa: PLR2004 - two digits make a byte
-        try:
-            return bytes((int(digits, 16),)) + piece[2:]
-        except ValueError:
-            pass
-    return b"%" + piece
+    try:
+        return a2b_hex(piece[:2]) + piece[2:] if piece else b"%"
+    except ValueError:
+        return b"%" + piece

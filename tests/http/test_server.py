@@ -21,6 +21,7 @@ from tests.http.wire import (
     post,
     refuse_body,
     serving,
+    until,
 )
 
 pytestmark = pytest.mark.anyio
@@ -243,8 +244,7 @@ async def test_input_ahead_of_its_turn_is_held_within_a_bound() -> None:
         await asyncio.wait_for(arrived.wait(), LIMIT)
         sending = asyncio.create_task(client.send(post(SIX_MIB) + get(b"/last")))
         connection = next(iter(served.server.connections))
-        while not connection._reading_paused:
-            await asyncio.sleep(0)
+        await until(lambda: connection._reading_paused)
         assert len(connection._held) <= 10_000 + len(served.server.scratch)
         ok(waiting[0])
 
@@ -265,10 +265,9 @@ async def test_a_client_that_does_not_read_is_not_served_further() -> None:
     async with serving(large) as served, await served.connect() as client:
         client.writer.transport.pause_reading()  # type: ignore[attr-defined] # reads too
         await client.send(get() * 10)
-        connection = None
-        while connection is None or not connection._writing_paused:
-            await asyncio.sleep(0)
-            connection = next(iter(served.server.connections), None)
+        await until(lambda: served_count)
+        connection = next(iter(served.server.connections))
+        await until(lambda: connection._writing_paused)
         assert served_count == 1
         client.writer.transport.resume_reading()  # type: ignore[attr-defined]
 
@@ -347,10 +346,12 @@ async def test_an_answer_to_head_has_the_length_but_no_body() -> None:
 
 
 async def test_204_has_no_length_and_no_body() -> None:
-    async with serving(lambda exchange: exchange.respond(Response(204))) as served:
-        async with await served.connect() as client:
-            assert "content-length" not in (await client.ask(get())).headers
-            assert (await client.ask(get())).status == 204
+    async with (
+        serving(lambda exchange: exchange.respond(Response(204))) as served,
+        await served.connect() as client,
+    ):
+        assert "content-length" not in (await client.ask(get())).headers
+        assert (await client.ask(get())).status == 204
 
 
 async def test_a_target_may_be_a_whole_url() -> None:
@@ -413,11 +414,10 @@ async def test_a_body_that_nobody_reads_is_drained_before_the_next_request() -> 
 
 
 async def test_a_body_too_large_to_be_drained_ends_the_connection() -> None:
-    async with serving(ok, Limits(drain_bytes=1000)) as served:
-        async with await served.connect() as client:
-            answer = await client.ask(post(b"a" * 2000).removesuffix(b"a" * 2000))
-            assert answer.headers["connection"] == "close"
-            assert await client.rest() == b""
+    async with serving(ok, Limits(drain_bytes=1000)) as served, await served.connect() as client:
+        answer = await client.ask(post(b"a" * 2000).removesuffix(b"a" * 2000))
+        assert answer.headers["connection"] == "close"
+        assert await client.rest() == b""
 
 
 async def test_a_body_may_be_asked_for_later() -> None:
@@ -455,8 +455,7 @@ async def test_an_answer_may_come_before_the_body_that_was_asked_for() -> None:
 
     async with serving(early) as served, await served.connect() as client:
         await client.send(post(SIX_MIB)[:1_000_000])
-        while not waiting:
-            await asyncio.sleep(0)
+        await until(lambda: waiting)
         ok(waiting.pop())
         assert (await client.answer()).body == b"/"
         await client.send(post(SIX_MIB)[1_000_000:])
@@ -483,10 +482,12 @@ async def test_an_exception_once_the_body_is_there_is_answered_with_500() -> Non
     def fail(exchange: Exchange) -> None:
         raise LookupError(exchange.request.path)
 
-    async with serving(lambda exchange: exchange.read_body(100, fail, refuse_body)) as served:
-        async with await served.connect() as client:
-            assert (await client.ask(post(b"a"))).status == 500
-            assert (await client.ask(post(b"a"))).status == 500
+    async with (
+        serving(lambda exchange: exchange.read_body(100, fail, refuse_body)) as served,
+        await served.connect() as client,
+    ):
+        assert (await client.ask(post(b"a"))).status == 500
+        assert (await client.ask(post(b"a"))).status == 500
 
 
 async def test_an_exception_after_the_answer_is_only_reported() -> None:

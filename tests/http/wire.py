@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
@@ -12,11 +12,18 @@ from rie.http.message import Response
 from rie.http.server import BodyError, Endpoint, Exchange, Limits, Server, TooLarge
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
     from types import TracebackType
 
 LIMIT = 20.0  # seconds for anything that is waited for
 BODY_LIMIT = 8 * 1024 * 1024
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Let the loop go on until `condition` holds: for what tells nobody that it has happened."""
+    async with asyncio.timeout(LIMIT):
+        while not condition():  # noqa: ASYNC110 - see above
+            await asyncio.sleep(0)
 
 
 @dataclass(frozen=True)
@@ -77,10 +84,8 @@ class Client:
     async def hang_up(self) -> None:
         self.writer.close()
         async with asyncio.timeout(LIMIT):
-            try:
+            with suppress(ConnectionError):
                 await self.writer.wait_closed()
-            except ConnectionError:
-                pass
 
 
 @dataclass

@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+from email.utils import formatdate
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rie.http.answer import Clock, answer_head, http_date
+from rie.http.message import Response
+
+
+@given(st.integers(0, 2**33))
+def test_dates_are_those_of_the_standard_library(second: int) -> None:
+    assert http_date(second).decode() == formatdate(second, usegmt=True)
+
+
+def test_the_date_line_is_that_of_now() -> None:
+    clock = Clock()
+
+    assert clock.date_line().startswith(b"Date: ")
+    assert clock.date_line().endswith(b" GMT\r\n")
+
+
+def test_a_head_has_its_lines_in_order() -> None:
+    response = Response(200, b"abc", [(b"Name", b"\xff")], b"text/plain")
+
+    assert answer_head(response, b"Date: now\r\n", b"close") == (
+        b"HTTP/1.1 200 OK\r\nDate: now\r\nContent-Type: text/plain\r\nContent-Length: 3\r\n"
+        b"Connection: close\r\nName: \xff\r\n\r\n"
+    )
+
+
+def test_an_unknown_status_has_no_reason() -> None:
+    assert answer_head(Response(299), b"Date: now\r\n", None).startswith(b"HTTP/1.1 299 \r\n")
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        Response(200, headers=[(b"A", b"b\r\nC: d")]),
+        Response(200, headers=[(b"A", b"b\rc")]),
+        Response(200, headers=[(b"A\n", b"b")]),
+        Response(200, content_type=b"text/plain\r\n\r\nbody"),
+    ],
+)
+def test_a_header_cannot_break_out_of_its_line(response: Response) -> None:
+    with pytest.raises(ValueError, match="CR or LF"):
+        answer_head(response, b"Date: now\r\n", None)
