@@ -10,14 +10,15 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import example, given
+import uvloop
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from rie.telemetry.lines import FunctionLine
 from rie.worker.output import MAX_LINE, PIPE_SIZE, FrameSplitter, LineSplitter, Output
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Coroutine, Iterator
 
 TEXT, JSON = 0xA55A0003, 0xA55A0002
 LEVEL_BITS = {None: 0, "TRACE": 4, "DEBUG": 8, "INFO": 12, "WARN": 16, "ERROR": 20, "FATAL": 24}
@@ -69,11 +70,13 @@ framed = st.lists(
 ).map(b"".join)
 
 
+@settings(deadline=None)  # a busy machine is no failure
 @given(printed, cuts)
 def test_however_bytes_are_cut_the_lines_are_the_same(data: bytes, places: list[int]) -> None:
     assert lines_of(*cut(data, places)) == lines_of(data)
 
 
+@settings(deadline=None)  # a busy machine is no failure
 @given(printed)
 def test_no_byte_is_lost(data: bytes) -> None:
     whole = b"".join(line + b"\n" for line in lines_of(data))
@@ -114,6 +117,7 @@ def test_a_carriage_return_stays() -> None:
     assert lines_of(b"a\rb\r\n") == [b"a\rb\r"]
 
 
+@settings(deadline=None)  # a busy machine is no failure
 @given(framed, cuts)
 @example(frame(b"a") + b"\xa5" + frame(b"b"), [17])
 @example(b"\xa5\x5a\x00\x03\xff\xff\xff\xff", [5])
@@ -121,6 +125,7 @@ def test_however_frames_are_cut_the_records_are_the_same(data: bytes, places: li
     assert records_of(*cut(data, places)) == records_of(data)
 
 
+@settings(deadline=None)  # a busy machine is no failure
 @given(
     st.lists(
         st.tuples(st.binary(max_size=50), st.sampled_from(list(LEVEL_BITS.items())), st.booleans())
@@ -369,7 +374,10 @@ def test_closing_twice_is_closing_once(opened: Opened) -> None:
     assert opened.lines == []
 
 
-def test_the_loop_reads_as_output_comes() -> None:
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run])
+def test_the_loop_reads_as_output_comes(
+    run: Callable[[Coroutine[None, None, list[bytes]]], list[bytes]],
+) -> None:
     async def read() -> list[bytes]:
         came = asyncio.Event()
         lines: list[FunctionLine] = []
@@ -387,7 +395,7 @@ def test_the_loop_reads_as_output_comes() -> None:
         output.close()
         return sorted(line.text for line in lines)
 
-    assert asyncio.run(read()) == [b"framed", b"printed"]
+    assert run(read()) == [b"framed", b"printed"]
 
 
 def test_what_was_drained_in_the_same_iteration_is_not_waited_for() -> None:
