@@ -175,6 +175,15 @@ def last_words(command: Sequence[str], *, env: Mapping[str, str], cwd: Path) -> 
     return ""
 
 
+def cpu_us(pid: int) -> float:
+    """Return the processor time that a process's threads have used; in microseconds."""
+    total = 0
+    for thread in Path(f"/proc/{pid}/task").iterdir():
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            total += int((thread / "schedstat").read_text().split()[0])
+    return total / 1e3
+
+
 def memory_mb(pid: int, field: str = "VmRSS") -> float:
     """Return a process's resident memory, or with VmHWM its peak, in MB."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
