@@ -2,9 +2,10 @@
 
 count=0
 
-# field NAME: the scalar of that name near the start of the event. Not jq, whose start would
-# be the larger part of a small invocation.
+# field NAME: into $field, the scalar of that name near the start of the event. Not jq, whose
+# start would be the larger part of a small invocation.
 field() {
+  field=''
   [[ $start =~ \"$1\"\ *:\ *(\"([^\"]*)\"|[0-9]+) ]] && field=${BASH_REMATCH[2]:-${BASH_REMATCH[1]}}
 }
 
@@ -20,7 +21,7 @@ do_echo() { cat; }
 do_count() {
   count=$((count + 1))
   field tag
-  printf '{"count": %d, "pid": %d, "tag": %d}' "$count" $$ "$field"
+  printf '{"count": %d, "pid": %d, "tag": %d}' "$count" $$ "${field:-0}"
 }
 
 do_context() {
