@@ -5,6 +5,7 @@ target is missed.
 """
 
 import argparse
+import importlib.metadata
 import os
 import platform
 import signal
@@ -13,7 +14,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import native, processes, report
+from benchmarks import native, peers, processes, report
 from benchmarks.report import Result
 from benchmarks.rows import FULL, QUICK, ROWS, Scale, say
 
@@ -32,6 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except native.CannotBuildError as error:
         say(f"benchmarks: {error}")
         return 2
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
     finally:
         processes.sweep()
     took = time.monotonic() - started
@@ -105,8 +108,18 @@ def heading() -> str:
     about = machine()
     return (
         f"Measured on {str(about['measured'])[:10]}: {about['cores']} cores, "
-        f"{about['memory_gib']} GiB, {about['system']}, Python {about['python']}."
+        f"{about['memory_gib']} GiB, {about['system']}, Python {about['python']}. The official "
+        f"emulator is that of {peers.OFFICIAL.project} {peers.OFFICIAL.version}, the others are "
+        f"{peers.CARGO_LAMBDA.project} {peers.CARGO_LAMBDA.version} and {official_client()}."
     )
+
+
+def official_client() -> str:
+    """Return the official Python client with its version."""
+    try:
+        return f"awslambdaric {importlib.metadata.version('awslambdaric')}"
+    except importlib.metadata.PackageNotFoundError:
+        return "no awslambdaric"
 
 
 def put_figures(where: str, text: str) -> None:

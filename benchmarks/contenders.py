@@ -32,11 +32,22 @@ class Runtime:
 
     name: str
     command: tuple[str, ...]
+    module: str = ""
+
+    def checked(self) -> "Runtime":
+        """Return itself, when the module that it needs is installed."""
+        if self.module and importlib.util.find_spec(self.module) is None:
+            raise UnavailableError(f"{self.module} is not installed beside this Python")
+        return self
 
 
 RAW = Runtime("raw runtime", (sys.executable, "-I", "-S", str(HERE / "raw_runtime.py")))
-OFFICIAL_CLIENT = Runtime("awslambdaric", (sys.executable, "-m", "awslambdaric", "app.handler"))
-BOOTSTRAP = Runtime("bootstrap", (sys.executable, "-P", "-m", "bootstrap", "app.handler"))
+OFFICIAL_CLIENT = Runtime(
+    "awslambdaric", (sys.executable, "-m", "awslambdaric", "app.handler"), "awslambdaric"
+)
+BOOTSTRAP = Runtime(
+    "bootstrap", (sys.executable, "-P", "-m", "bootstrap", "app.handler"), "bootstrap"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +123,7 @@ def serving(
 ) -> Iterator[Server]:
     """Run a contender; it has answered in all of its environments, or in as many as `occupied`."""
     port = processes.free_port()
-    launch = contender.launch(runtime, port, environments)
+    launch = contender.launch(runtime.checked(), port, environments)
     env = base_environment()
     with contextlib.ExitStack() as stack:
         process = stack.enter_context(

@@ -356,7 +356,7 @@ def pair(scale: Scale) -> Result:
 def sample_start(contender: Contender, runtime: Runtime) -> Figures:
     """Execute an emulator and measure to its first answer."""
     port = processes.free_port()
-    launch = contender.launch(runtime, port, 1)
+    launch = contender.launch(runtime.checked(), port, 1)
     try:
         found = load.measure_start(
             launch.command,
