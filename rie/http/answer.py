@@ -6,7 +6,7 @@ from time import gmtime, time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from rie.http.message import Response
+    from rie.http.message import Request, Response
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -79,8 +79,17 @@ def http_date(second: int) -> bytes:
     return f"{date} {hour:02}:{minute:02}:{sec:02} GMT".encode("ascii")
 
 
-def answer_head(response: Response, date_line: bytes, connection: bytes | None) -> bytes:
-    """Return the head of the answer. `connection` is the value of that header, if it has any.
+def has_body(request: Request | None, response: Response) -> bool:
+    """Say whether a body may follow the head of the answer."""
+    if response.status in {NO_CONTENT, NOT_MODIFIED}:
+        return False
+    return request is None or request.method != "HEAD"
+
+
+def answer_head(
+    request: Request | None, response: Response, date_line: bytes, *, keep_alive: bool
+) -> bytes:
+    """Return the head of the answer to `request`, or to what was none.
 
     Raises ValueError when a header of the response would break out of its line.
     """
@@ -90,8 +99,10 @@ def answer_head(response: Response, date_line: bytes, connection: bytes | None) 
         parts.append(b"Content-Type: %b\r\n" % response.content_type)
     if status not in {NO_CONTENT, NOT_MODIFIED}:
         parts.append(b"Content-Length: %d\r\n" % len(response.body))
-    if connection is not None:
-        parts.append(b"Connection: %b\r\n" % connection)
+    if not keep_alive:
+        parts.append(b"Connection: close\r\n")
+    elif request is not None and request.http_version == "1.0":
+        parts.append(b"Connection: keep-alive\r\n")
     parts += [b"%b: %b\r\n" % header for header in response.headers]
     lines = len(parts)
     parts.append(b"\r\n")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from rie.http.buffers import SMALL, BufferPool
-from rie.http.head import BadHeadError, parse_trailers
+from rie.http.head import CHUNKED, BadHeadError, parse_trailers
 from rie.http.message import NO_HEADERS, Headers
 
 MAX_SIZE_LINE = 4096  # bytes of a chunk's size and its extensions
@@ -243,6 +243,11 @@ class ChunkedBody:
             except BadHeadError as error:
                 raise BadChunkError(str(error)) from None
         self.complete = True
+
+
+def make_body(length: int, pool: BufferPool, max_trailers: int) -> FixedBody | ChunkedBody:
+    """Return the body that a head announced; `length` may be CHUNKED."""
+    return ChunkedBody(pool, max_trailers) if length == CHUNKED else FixedBody(length, pool)
 
 
 def _chunk_size(digits: bytes | bytearray) -> int:

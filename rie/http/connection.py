@@ -15,7 +15,7 @@ from enum import Enum, auto
 from math import inf
 from typing import TYPE_CHECKING, cast
 
-from rie.http.answer import CONTINUE, NO_CONTENT, NOT_MODIFIED, answer_head
+from rie.http.answer import CONTINUE, answer_head, has_body
 from rie.http.body import (
     BadChunkError,
     BodyError,
@@ -23,15 +23,19 @@ from rie.http.body import (
     FixedBody,
     TooLarge,
     Truncated,
+    make_body,
 )
 from rie.http.buffers import SMALL
 from rie.http.exchange import Exchange
-from rie.http.head import CHUNKED, BadHeadError, parse_head
+from rie.http.head import BadHeadError, expects_continue, parse_head
+from rie.http.head_reader import FIRST_LETTER, HeadReader, skip_line_ends
 from rie.http.message import Response
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from rie.http.head import Head
+    from rie.http.message import Request
     from rie.http.server import Server
 
 _TEXT = b"text/plain; charset=utf-8"
@@ -66,12 +70,12 @@ class Connection(asyncio.BufferedProtocol):
         "_expects",
         "_failed",
         "_filling",
+        "_head_reader",
         "_held",
         "_keep_alive",
         "_phase",
         "_reading_paused",
         "_running",
-        "_scanned",
         "_scratch",
         "_server",
         "_then",
@@ -85,7 +89,7 @@ class Connection(asyncio.BufferedProtocol):
         self._transport: asyncio.Transport = cast("asyncio.Transport", None)  # until it is made
         self._phase = Phase.HEAD
         self._held = bytearray()  # what has arrived ahead of its turn, or of the rest of a head
-        self._scanned = 0  # bytes of an incomplete head that hold no empty line
+        self._head_reader = HeadReader(server.limits.head_bytes)
         self._exchange: Exchange | None = None
         self._body: FixedBody | ChunkedBody | None = None  # None: none, or complete
         self._filling: FixedBody | None = None  # the body that is received in its place
@@ -106,6 +110,8 @@ class Connection(asyncio.BufferedProtocol):
         """Begin to wait for the first head."""
         self._transport = cast("asyncio.Transport", transport)
         self._server.connections.add(self)
+        if self._server.closing:
+            self.close()
         self._watch_idle()
 
     def get_buffer(self, sizehint: int) -> bytearray | memoryview:  # noqa: ARG002 - asyncio's signature
@@ -147,14 +153,14 @@ class Connection(asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - gone is gone
         """Tell whoever waits for this peer."""
-        phase, exchange = self._phase, self._exchange
+        exchange = self._exchange
         self._phase = Phase.CLOSED
         self._filling = self._body = None
         self._held = bytearray()
         self._deadline = inf
         self._server.forget(self)
         if exchange is not None:
-            if phase is Phase.BODY:
+            if self._failed is not None:
                 self._exchange = None
                 exchange.closed = True
                 self._tell_failed(exchange, Truncated("the connection was lost within the body"))
@@ -200,7 +206,7 @@ class Connection(asyncio.BufferedProtocol):
         """See Exchange.respond."""
         if exchange.answered:
             raise RuntimeError(f"answered twice: {exchange.request!r}")
-        if exchange is not self._exchange:
+        if exchange is not self._exchange or self._phase is Phase.CLOSED:
             return  # the peer is gone
         unread = self._body is not None
         if unread and (self._expects or self._too_much_to_drain()):
@@ -208,7 +214,7 @@ class Connection(asyncio.BufferedProtocol):
             self._keep_alive = False
         if self._server.closing:
             self._keep_alive = False
-        self._write(exchange.request.method, exchange.request.http_version, response)
+        self._write(exchange.request, response)
         self._exchange = None
         exchange.closed = exchange.answered = True
         if not self._keep_alive:
@@ -236,6 +242,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def abort(self) -> None:
         """Close now, whatever has not been sent."""
+        self._phase = Phase.CLOSED
         self._transport.abort()
 
     def noticed_late(self, exchange: Exchange) -> None:
@@ -280,6 +287,8 @@ class Connection(asyncio.BufferedProtocol):
             while True:
                 phase = self._phase
                 if phase is Phase.HEAD:
+                    if at < end and source[at] < FIRST_LETTER:
+                        at = skip_line_ends(source, at, end)
                     stop = self._take_head(source, at, end)
                     if stop < 0:
                         return at
@@ -302,63 +311,38 @@ class Connection(asyncio.BufferedProtocol):
             if self._eof and start == end:
                 self._close()
             return -1
-        if source[start] < 0x41 and not self._scanned:  # noqa: PLR2004 - "A"; methods are letters
-            return self._skip_empty_line(source, start)
-        stop = source.find(b"\r\n\r\n", max(start, start + self._scanned - 3), end)
-        size = (end if stop < 0 else stop + 4) - start
-        if size > self._server.limits.head_bytes:
-            self._refuse(431, "the head of the request is too large")
-            return end
-        if stop < 0:
-            return self._await_head(source, start, end)
-        self._scanned = 0
-        self._deadline = inf
+        reader = self._head_reader
         try:
-            with memoryview(source)[start : stop + 4] as piece:
-                request, length, self._keep_alive = parse_head(bytes(piece))
+            head = reader.read(source, start, end)
+            if head is None:
+                return self._await_head()
+            self._begin(parse_head(head))
         except BadHeadError as error:
             self._refuse(error.status, str(error))
             return end
-        self._set_body(length)
-        self._expects = (
-            length != 0
-            and request.http_version == "1.1"
-            and (request.headers.get(b"expect") or b"").lower() == b"100-continue"
-        )
+        return start + len(head)
+
+    def _await_head(self) -> int:
+        if self._eof:
+            raise BadHeadError(400, "the connection ended before the head did")
+        if self._deadline == inf:
+            self._watch(self._server.limits.head_timeout)
+        return -1
+
+    def _begin(self, head: Head) -> None:
+        server = self._server
+        request, length, self._keep_alive = head
+        self._deadline = inf
+        if length == 0:
+            self._body = None
+            self._expects = False
+        else:
+            self._body = make_body(length, server.pool, server.limits.head_bytes)
+            self._expects = expects_continue(request)
         exchange = Exchange(request, self)
         self._exchange = exchange
         self._phase = Phase.BUSY
-        self._call(self._server.endpoint, exchange)
-        return stop + 4
-
-    def _skip_empty_line(self, source: bytearray, start: int) -> int:
-        if source[start] in b"\r\n":  # some clients send one after a body
-            return start + 1
-        self._refuse(400, "no HTTP request")
-        return start
-
-    def _await_head(self, source: bytearray, start: int, end: int) -> int:
-        """Refuse at once what can never become a head; else wait, for so long."""
-        if self._eof:
-            self._refuse(400, "the connection ended before the head did")
-            return end
-        fresh = start + self._scanned
-        if source.count(b"\n", fresh, end) != source.count(b"\r\n", max(start, fresh - 1), end):
-            self._refuse(400, "bare LF in the head of the request")
-            return end
-        if not self._scanned:
-            self._watch(self._server.limits.head_timeout)
-        self._scanned = end - start
-        return -1
-
-    def _set_body(self, length: int) -> None:
-        server = self._server
-        if length == 0:
-            self._body = None
-        elif length == CHUNKED:
-            self._body = ChunkedBody(server.pool, server.limits.head_bytes)
-        else:
-            self._body = FixedBody(length, server.pool)
+        self._call(server.endpoint, exchange)
 
     def _take_body(self, source: bytearray, start: int, end: int) -> int:
         """Feed the body and return where it ends; while it is due, that is the end of input."""
@@ -380,8 +364,7 @@ class Connection(asyncio.BufferedProtocol):
             return stop
         if self._phase is Phase.BODY:
             self._await_body(body)
-        if self._phase is not Phase.CLOSED:
-            self._watch(self._server.limits.stall_timeout)
+        self._watch(self._server.limits.stall_timeout)
         return stop
 
     def _await_body(self, body: FixedBody | ChunkedBody) -> None:
@@ -434,28 +417,24 @@ class Connection(asyncio.BufferedProtocol):
 
     # Output
 
-    def _write(self, method: str, version: str, response: Response) -> None:
-        connection = None
-        if not self._keep_alive:
-            connection = b"close"
-        elif version == "1.0":
-            connection = b"keep-alive"
-        head = answer_head(response, self._server.clock.date_line(), connection)
+    def _write(self, request: Request | None, response: Response) -> None:
+        date_line = self._server.clock.date_line()
+        head = answer_head(request, response, date_line, keep_alive=self._keep_alive)
         body = response.body
-        if method == "HEAD" or not body or response.status in {NO_CONTENT, NOT_MODIFIED}:
+        if not body or not has_body(request, response):
             self._transport.write(head)
         elif len(body) < SMALL:
             self._transport.write(head + body)
         else:
-            self._transport.writelines((head, body))
+            self._transport.writelines((head, body))  # uvloop: both in one call, uncopied
 
     def _refuse(self, status: int, reason: str) -> None:
         """Answer what is no request, for the last time."""
         self._held.clear()
-        self._scanned = 0
+        self._head_reader.reset()
         self._keep_alive = False
         response = Response(status, f"{reason}\n".encode(), content_type=_TEXT)
-        self._write("GET", "1.1", response)
+        self._write(None, response)
         self._close()
 
     def _drain(self) -> None:
@@ -510,9 +489,9 @@ class Connection(asyncio.BufferedProtocol):
             self._call(exchange.on_disconnect, exchange)
 
     def _report(self, exchange: Exchange, error: Exception) -> None:
-        self._server.on_error(exchange, error)
         if not exchange.closed:
             self.respond(exchange, _INTERNAL_ERROR)
+        self._server.on_error(exchange, error)
 
     # Waiting
 

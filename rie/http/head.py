@@ -54,6 +54,14 @@ def parse_head(head: bytes) -> Head:
     return Head(request, _body_length(headers) if has_body else 0, fields.keep_alive)
 
 
+def expects_continue(request: Request) -> bool:
+    """Say whether the client waits to be told that its body is wanted."""
+    expect = request.headers.get(b"expect")
+    return (
+        expect is not None and expect.lower() == b"100-continue" and request.http_version != "1.0"
+    )
+
+
 def parse_trailers(block: bytes) -> Headers:
     """Parse the lines after the last chunk, their empty line included. Raises BadHeadError."""
     fields = _Fields()

@@ -25,14 +25,16 @@ def test_the_date_line_is_that_of_now() -> None:
 def test_a_head_has_its_lines_in_order() -> None:
     response = Response(200, b"abc", [(b"Name", b"\xff")], b"text/plain")
 
-    assert answer_head(response, b"Date: now\r\n", b"close") == (
+    assert answer_head(None, response, b"Date: now\r\n", keep_alive=False) == (
         b"HTTP/1.1 200 OK\r\nDate: now\r\nContent-Type: text/plain\r\nContent-Length: 3\r\n"
         b"Connection: close\r\nName: \xff\r\n\r\n"
     )
 
 
 def test_an_unknown_status_has_no_reason() -> None:
-    assert answer_head(Response(299), b"Date: now\r\n", None).startswith(b"HTTP/1.1 299 \r\n")
+    assert answer_head(None, Response(299), b"Date: now\r\n", keep_alive=True).startswith(
+        b"HTTP/1.1 299 \r\n"
+    )
 
 
 @pytest.mark.parametrize(
@@ -46,4 +48,4 @@ def test_an_unknown_status_has_no_reason() -> None:
 )
 def test_a_header_cannot_break_out_of_its_line(response: Response) -> None:
     with pytest.raises(ValueError, match="CR or LF"):
-        answer_head(response, b"Date: now\r\n", None)
+        answer_head(None, response, b"Date: now\r\n", keep_alive=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,7 +14,6 @@ from hypothesis import strategies as st
 from rie.http.message import Response
 from rie.http.server import Exchange, Limits
 from tests.http.wire import Served, chunked, echo, get, post, serving
-import itertools
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

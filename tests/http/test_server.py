@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import socket
+import sys
 
 import pytest
 
@@ -18,8 +20,10 @@ from tests.http.wire import (
     echo,
     echo_body,
     get,
+    pause_reading,
     post,
     refuse_body,
+    resume_reading,
     serving,
     until,
 )
@@ -82,6 +86,36 @@ async def test_bodies_of_one_connection_do_not_mix_with_those_of_another() -> No
         answers = await asyncio.gather(*map(exchange, bodies))
 
     assert answers == bodies
+
+
+async def test_an_answer_that_is_not_yet_sent_keeps_its_buffer() -> None:
+    other = SIX_MIB[::-1]
+
+    async with (
+        serving(echo) as served,
+        await served.connect() as slow,
+        await served.connect() as quick,
+    ):
+        pause_reading(slow)
+        await slow.send(post(SIX_MIB))
+        await until(lambda: any(each._writing_paused for each in served.server.connections))
+        for _ in range(5):
+            assert (await quick.ask(post(other))).body == other
+        resume_reading(slow)
+        assert (await slow.answer()).body == SIX_MIB
+
+
+async def test_large_bodies_use_the_same_few_buffers_without_the_garbage_collector() -> None:
+    gc.disable()
+    try:
+        async with serving(echo) as served, await served.connect() as client:
+            for _ in range(20):
+                await client.ask(post(SIX_MIB[:1_000_000]))
+            buffers = served.server.pool._buffers
+            await until(lambda: all(sys.getrefcount(each) <= 3 for each in buffers))
+            assert len(buffers) <= 3
+    finally:
+        gc.enable()
 
 
 async def test_trailers_are_reported_after_a_chunked_body() -> None:
@@ -263,13 +297,13 @@ async def test_a_client_that_does_not_read_is_not_served_further() -> None:
         exchange.respond(Response(200, SIX_MIB))
 
     async with serving(large) as served, await served.connect() as client:
-        client.writer.transport.pause_reading()  # type: ignore[attr-defined] # reads too
+        pause_reading(client)
         await client.send(get() * 10)
         await until(lambda: served_count)
         connection = next(iter(served.server.connections))
         await until(lambda: connection._writing_paused)
         assert served_count == 1
-        client.writer.transport.resume_reading()  # type: ignore[attr-defined]
+        resume_reading(client)
 
         for _ in range(10):
             assert len((await client.answer()).body) == len(SIX_MIB)

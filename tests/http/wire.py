@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, cast
 
 from rie.http.listening import listen
 from rie.http.message import Response
@@ -86,6 +86,18 @@ class Client:
         async with asyncio.timeout(LIMIT):
             with suppress(ConnectionError):
                 await self.writer.wait_closed()
+
+
+def pause_reading(client: Client) -> None:
+    reading_end(client).pause_reading()
+
+
+def resume_reading(client: Client) -> None:
+    reading_end(client).resume_reading()
+
+
+def reading_end(client: Client) -> asyncio.ReadTransport:
+    return cast("asyncio.ReadTransport", client.writer.transport)  # what both loops give reads too
 
 
 @dataclass
