@@ -10,6 +10,7 @@ import base64
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -114,7 +115,10 @@ class Program:
         finally:
             self._process.kill()
             self._process.wait()
-        assert code == 0, f"exit {code}\n{self.diary.read_text()}"
+        diary = self.diary.read_text()
+        assert code == 0, f"exit {code}\n{diary}"
+        # A function's failure is no failure of the emulator's.
+        assert not re.search("Traceback|error|critical", diary), diary
         # A killed process is still listed while the kernel takes it down.
         wait_until(lambda: not survivors(self.mark), lambda: f"the end of {survivors(self.mark)}")
 

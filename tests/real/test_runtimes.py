@@ -7,6 +7,7 @@ What an error looks like is each runtime's own affair, that it arrives unchanged
 from __future__ import annotations
 
 import json
+import re
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -157,6 +158,12 @@ def test_overlapping_calls_share_several_environments(runtime: Runtime, tmp_path
 
     assert [answer["tag"] for answer in answers] == list(range(50))
     assert 1 < len({answer["pid"] for answer in answers}) <= 4
+    started, ended, reported = (
+        re.findall(rf"^{word} RequestId: (\S+)", (tmp_path / "log").read_text(), re.MULTILINE)
+        for word in ("START", "END", "REPORT")
+    )
+    assert len(set(started)) == 50
+    assert sorted(started) == sorted(ended) == sorted(reported)
 
 
 def test_a_timeout_ends_the_call_and_the_next_starts_anew(runtime: Runtime, tmp_path: Path) -> None:
