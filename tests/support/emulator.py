@@ -13,12 +13,14 @@ boto3 does. Ports come from the kernel. `scripted_function` is the usual way in:
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from functools import cache
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -28,6 +30,7 @@ from botocore.config import Config
 
 from rie.emulator import Emulator
 from rie.settings import Settings
+from rie.telemetry.diary import get_diary
 from tests.support.raw_http import LIMIT, Connection, Headers, Response, request
 from tests.support.scripted_runtime import Script, ScriptedRuntime
 
@@ -95,11 +98,19 @@ class LogReader:
 class RunningEmulator:
     """An emulator in its thread, and its log."""
 
-    def __init__(self, emulator: Emulator, portal: BlockingPortal, log: LogReader) -> None:
+    def __init__(
+        self, emulator: Emulator, portal: BlockingPortal, log: LogReader, diary: StringIO
+    ) -> None:
         self.emulator = emulator
         self.url = emulator.invoke_api
         self.log = log
         self._portal = portal
+        self._diary = diary
+
+    @property
+    def diary(self) -> list[dict[str, object]]:
+        """What the emulator has told of itself so far."""
+        return [json.loads(line) for line in self._diary.getvalue().splitlines()]
 
     def run(self, function: Callable[[], Awaitable[Any]]) -> Any:  # noqa: ANN401 - as the function's
         """Run a coroutine function on the emulator's loop and wait for its result."""
@@ -114,20 +125,24 @@ class RunningEmulator:
 def running_emulator(**settings: Any) -> Iterator[RunningEmulator]:  # noqa: ANN401 - as Settings
     """Run an emulator with these fields of Settings, on a port from the kernel.
 
-    On the way out it is ended; its log can still be read then.
+    On the way out it is ended; its log can still be read then. Its diary must not have told of
+    a defect.
     """
     chosen = Settings(**{"listen": ("127.0.0.1", 0), "function_name": FUNCTION} | settings)
     read_end, write_end = os.pipe()
     log = LogReader(read_end)
-    options = {"use_uvloop": True}
+    diary = StringIO()
+    get_diary().configure(chosen.log_level, "json", diary)
     try:
-        with start_blocking_portal("asyncio", options) as portal:
+        with start_blocking_portal("asyncio", {"use_uvloop": True}) as portal:
             emulator = Emulator(chosen, log_to=write_end)
             with portal.wrap_async_context_manager(emulator):
-                yield RunningEmulator(emulator, portal, log)
+                yield RunningEmulator(emulator, portal, log, diary)
     finally:
+        get_diary().configure()
         os.close(write_end)
         log.all()
+    assert "please report" not in diary.getvalue(), diary.getvalue()
 
 
 class ScriptedFunction:
