@@ -6,8 +6,24 @@ SMALL = 64 * 1024  # bytes; below this, plain bytes objects are cheaper than any
 BUFFER_SIZE = 8 * 1024 * 1024  # one size for all: pages that were never touched cost nothing
 MAX_BUFFERS = 3  # what arrives, what leaves, and one for whoever comes between
 
-# The pool's list, the loop variable and getrefcount's own argument.
-_FREE_REFERENCES = 3
+
+def _first_free(buffers: list[bytearray], free_references: int) -> bytearray | None:
+    """Return a buffer that nothing but the list refers to."""
+    for buffer in buffers:
+        if sys.getrefcount(buffer) <= free_references:
+            return buffer
+    return None
+
+
+def _references_of_a_free_buffer() -> int:
+    """Ask the interpreter: whether the loop's variable counts differs between versions."""
+    for count in range(1, 10):
+        if _first_free([bytearray()], count) is not None:
+            return count
+    raise AssertionError("a list of one refers to it more than once")
+
+
+_FREE_REFERENCES = _references_of_a_free_buffer()
 
 
 class BufferPool:
@@ -27,9 +43,9 @@ class BufferPool:
         """Return a buffer of at least `size` bytes, with whatever it held before."""
         if size > self._size:
             return bytearray(size)
-        for buffer in self._buffers:
-            if sys.getrefcount(buffer) == _FREE_REFERENCES:
-                return buffer
+        free = _first_free(self._buffers, _FREE_REFERENCES)
+        if free is not None:
+            return free
         if len(self._buffers) == self._count:
             return bytearray(size)
         buffer = bytearray(self._size)

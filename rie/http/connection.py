@@ -140,11 +140,9 @@ class Connection(asyncio.BufferedProtocol):
     def eof_received(self) -> bool:
         """Note that the peer sends no more; keep the connection while it is owed an answer."""
         self._eof = True
-        self._run_held()  # came before it; what is left in phase HEAD is seen to there
+        self._run_held()  # ends what can only be ended now: a head, a body, nothing
         exchange = self._exchange
-        if self._phase is Phase.BODY:
-            self._fail_body("the connection ended before the body did")
-        elif self._phase is Phase.DRAIN or self._phase is Phase.LINGER:
+        if self._phase is Phase.LINGER:
             self.close()
         elif exchange is not None and exchange.on_disconnect is not None:
             self.close()
@@ -243,6 +241,7 @@ class Connection(asyncio.BufferedProtocol):
     def abort(self) -> None:
         """Close now, whatever has not been sent."""
         self._phase = Phase.CLOSED
+        self._body = self._filling = None
         self._transport.abort()
 
     def noticed_late(self, exchange: Exchange) -> None:
@@ -300,7 +299,8 @@ class Connection(asyncio.BufferedProtocol):
                 elif phase is Phase.BUSY:
                     return at
                 else:
-                    self._count_drained(end - at)
+                    if phase is Phase.LINGER:
+                        self._count_drained(end - at)
                     return end
         finally:
             self._running = False
@@ -356,35 +356,37 @@ class Connection(asyncio.BufferedProtocol):
             return end
         if self._phase is Phase.DRAIN:
             self._count_drained(stop - start)
-        elif body.too_large is not None:
-            return self._outgrown(body, body.too_large, stop)
-        if body.complete:
-            self._filling = None
+        if body is not self._body:
+            return end  # that was more than is drained
+        if body.too_large is not None and self._phase is Phase.BODY:
+            self._outgrown(body, body.too_large)
+        elif body.complete:
             self._finish_body(body)
-            return stop
-        if self._phase is Phase.BODY:
+        elif self._eof:
+            self._fail_framing("the connection ended before the body did")
+        else:
             self._await_body(body)
-        self._watch(self._server.limits.stall_timeout)
         return stop
 
     def _await_body(self, body: FixedBody | ChunkedBody) -> None:
-        if self._expects:
-            self._expects = False
-            self._transport.write(CONTINUE)
-        if isinstance(body, FixedBody) and body.window() is not None:
-            self._filling = body
+        if self._phase is Phase.BODY:
+            if self._expects:
+                self._expects = False
+                self._transport.write(CONTINUE)
+            if isinstance(body, FixedBody) and body.window() is not None:
+                self._filling = body
+        self._watch(self._server.limits.stall_timeout)
 
-    def _outgrown(self, body: FixedBody | ChunkedBody, error: TooLarge, stop: int) -> int:
+    def _outgrown(self, body: FixedBody | ChunkedBody, error: TooLarge) -> None:
         self._phase = Phase.BUSY
         self._deadline = inf
         if body.complete:
             self._body = None
         if self._exchange is not None:
             self._tell_failed(self._exchange, error)
-        return stop
 
     def _finish_body(self, body: FixedBody | ChunkedBody) -> None:
-        self._body = None
+        self._body = self._filling = None
         self._deadline = inf
         exchange, then = self._exchange, self._then
         if exchange is None or then is None:  # it was drained

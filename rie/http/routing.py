@@ -41,18 +41,17 @@ class _Shape:
 
     def __init__(self, holes: tuple[int, ...]) -> None:
         self.holes = holes
-        self.found: dict[bytes, tuple[tuple[str, ...], dict[str, Endpoint]]] = {}
+        self.found: dict[bytes, tuple[list[tuple[str, int]], dict[str, Endpoint]]] = {}
 
     def match(self, segments: list[bytes]) -> Match | None:
-        values = [segments[hole] for hole in self.holes]
         key = segments.copy()
         for hole in self.holes:
             key[hole] = _HOLE
         found = self.found.get(b"/".join(key))
         if found is None:
             return None
-        names, endpoints = found
-        return Match(endpoints, dict(zip(names, map(percent_decoded, values), strict=True)))
+        places, endpoints = found
+        return Match(endpoints, {name: percent_decoded(segments[at]) for name, at in places})
 
 
 def not_found(exchange: Exchange) -> None:
@@ -119,6 +118,6 @@ class Router:
             shape = _Shape(holes)
             shapes.append(shape)
             shapes.sort(key=lambda shape: len(shape.holes))
-        names = tuple(segments[hole][1:-1].decode() for hole in holes)
+        places = [(segments[hole][1:-1].decode(), hole) for hole in holes]
         key = b"/".join(_HOLE if at in holes else part for at, part in enumerate(segments))
-        return shape.found.setdefault(key, (names, {}))[1]
+        return shape.found.setdefault(key, (places, {}))[1]

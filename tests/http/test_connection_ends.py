@@ -156,6 +156,31 @@ async def test_a_body_that_ends_too_early_is_answered_if_the_client_still_reads(
     assert parking.failed == [Truncated("the connection ended before the body did")]
 
 
+async def test_a_body_asked_for_after_its_early_end_fails_at_once() -> None:
+    parking = Parking()
+    waiting: list[Exchange] = []
+
+    async with serving(waiting.append) as served, await served.connect() as client:
+        await client.send(post(b"payload")[:-1])
+        client.shut_down_sending()
+        await until(lambda: waiting)
+        connection = next(iter(served.server.connections))
+        await until(lambda: connection._eof)
+        parking(waiting[0])
+
+        assert (await client.answer()).status == 400
+    assert isinstance(parking.failed[0], Truncated)
+
+
+async def test_an_early_end_of_a_body_that_nobody_wants_ends_the_connection() -> None:
+    async with serving(ok) as served, await served.connect() as client:
+        await client.send(post(b"payload")[:-1])
+        assert (await client.answer()).status == 200
+        client.shut_down_sending()
+
+        assert await client.rest() == b""
+
+
 async def test_a_connection_reset_within_a_body_is_told_to_the_endpoint() -> None:
     parking = Parking()
 
@@ -264,6 +289,13 @@ async def test_a_client_that_stalls_within_a_body_nobody_wants_is_given_up() -> 
 
         assert (await client.answer()).status == 200
         assert await client.rest() == b""
+
+
+@pytest.mark.parametrize("request_", [chunked(b"a" * 5000, 100), get(b"/", b"Connection: close")])
+async def test_a_client_that_sends_on_and_on_after_its_answer_is_cut_off(request_: bytes) -> None:
+    async with serving(ok, Limits(drain_bytes=1000)) as served, await served.connect() as client:
+        await client.send(request_ + b"a" * 5000)
+        await until(lambda: not served.server.connections)
 
 
 async def test_a_client_that_never_hangs_up_after_the_last_answer_is_given_up() -> None:
