@@ -319,10 +319,10 @@ def settings_from(reading: Reading, values: dict[str, Any], cwd: Path) -> Settin
     try:
         return Settings(command=reading.positional, **values)
     except SettingsError as error:
+        flag = f"--{error.option.replace('_', '-')}"  # a default that clashes with what was given
         given = reading.given.get(error.option)
-        if given is None:
-            raise
-        raise SettingsError(given.where, given.text, error.why) from None
+        where, value = (given.where, given.text) if given else (flag, error.value)
+        raise SettingsError(where, value, error.why) from None
 
 
 def last_word(reading: Reading) -> str | None:

@@ -157,3 +157,8 @@ def test_an_unknown_flag_is_refused_where_the_official_one_would_run_it() -> Non
 def test_an_error_in_an_official_variable_names_it(variable: str, value: str, why: str) -> None:
     with pytest.raises(SettingsError, match=f"^{variable} '{value}' {why}"):
         drop_in(environ={variable: value})
+
+
+def test_a_default_that_clashes_with_what_was_given_is_named_by_its_flag() -> None:
+    with pytest.raises(SettingsError, match=r"^--runtime-api .* is the Invoke API's address"):
+        drop_in("--runtime-interface-emulator-address=127.0.0.1:9001")

@@ -231,8 +231,3 @@ def test_a_value_out_of_bounds_is_named_as_it_was_given(
         run_settings(*argv, environ=environ)
 
     assert str(caught.value) == message
-
-
-def test_a_bad_value_that_nobody_gave_is_named_by_its_field() -> None:
-    with pytest.raises(SettingsError, match=r"^runtime_api"):
-        Settings(listen=("127.0.0.1", 9001), runtime_api=("127.0.0.1", 9001))
