@@ -1,0 +1,271 @@
+"""Connection against replies in every shape that HTTP/1.1 allows, and some that it does not."""
+
+from __future__ import annotations
+
+import signal
+import threading
+
+import pytest
+from tests.bootstrap.scripted import Answer, ScriptedApi
+
+from bootstrap.wire import Connection, ConnectionLost, MalformedReply, header_value
+
+GET = b"GET / HTTP/1.1\r\n\r\n"
+POST = b"POST / HTTP/1.1\r\nContent-Length: 2\r\n\r\n"
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
+
+
+def connect(api: ScriptedApi) -> Connection:
+    host, _, port = api.address.partition(":")
+    return Connection(host, int(port))
+
+
+def dribble(data: bytes) -> Answer:
+    return Answer(tuple(data[i : i + 1] for i in range(len(data))))
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(Answer((OK,)), id="one segment"),
+        pytest.param(dribble(OK), id="byte by byte"),
+        pytest.param(Answer((OK.replace(b"Content-L", b"CONTENT-l"),)), id="header case"),
+        pytest.param(Answer((OK.replace(b": 2", b":   2 \t"),)), id="blanks around a value"),
+        pytest.param(
+            Answer((b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Hints\r\nA: b\r\n\r\n" + OK,)),
+            id="1xx replies first",
+        ),
+        pytest.param(
+            dribble(
+                b"HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n\r\n"
+                b"1;x=y\r\nh\r\n01\r\ni\r\n0\r\nTrailer: x\r\n\r\n"
+            ),
+            id="chunks and trailers",
+        ),
+        pytest.param(Answer((b"HTTP/1.1 200 OK\r\n\r\nh", b"i"), "close"), id="until the end"),
+        pytest.param(Answer((b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nhi",)), id="HTTP/1.0"),
+    ],
+)
+def test_a_reply_is_read_whatever_its_shape(answer: Answer) -> None:
+    with ScriptedApi(answer) as api:
+        connection = connect(api)
+        reply = connection.exchange(GET)
+        connection.close()
+
+    assert (reply.status, reply.body) == (200, b"hi")
+
+
+def test_a_large_body_is_received_into_its_place() -> None:
+    body = bytes(range(256)) * 24_576
+
+    with ScriptedApi(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body) as api:
+        connection = connect(api)
+        reply = connection.exchange(GET)
+        connection.close()
+
+    assert reply.body == body
+
+
+def test_a_large_request_arrives_whole() -> None:
+    body = bytes(range(256)) * 24_576
+    head = b"POST / HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % len(body)
+
+    with ScriptedApi(OK) as api:
+        connection = connect(api)
+        connection.exchange(head, body)
+        connection.close()
+
+    assert api.requests[0].body == body
+
+
+def test_a_large_head_arrives_whole() -> None:
+    value = "x" * 8_000_000
+    head = f"POST / HTTP/1.1\r\nA: {value}\r\nContent-Length: 2\r\n\r\n".encode()
+
+    with ScriptedApi(OK) as api:
+        connection = connect(api)
+        connection.exchange(head, b"yo")
+        connection.close()
+
+    assert (api.requests[0].headers["a"], api.requests[0].body) == (value, b"yo")
+
+
+@pytest.mark.parametrize("code", [204, 304])
+def test_a_status_without_a_body_has_none(code: int) -> None:
+    with ScriptedApi(b"HTTP/1.1 %d X\r\nContent-Length: 5\r\n\r\n" % code) as api:
+        connection = connect(api)
+        reply = connection.exchange(GET)
+        connection.close()
+
+    assert reply.body == b""
+
+
+def test_the_connection_is_kept() -> None:
+    with ScriptedApi(OK, OK, OK) as api:
+        connection = connect(api)
+        for _ in range(3):
+            connection.exchange(GET)
+        connection.close()
+        connection.close()
+
+    assert [request.connection for request in api.requests] == [0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        pytest.param(OK.replace(b"\r\n", b"\r\nConnection: Close\r\n", 1), id="close"),
+        pytest.param(OK.replace(b"1.1", b"1.0"), id="HTTP/1.0"),
+        pytest.param(OK + b"HTTP/1.1 200 OK\r\n\r\n", id="bytes nobody asked for"),
+    ],
+)
+def test_a_connection_that_ends_with_its_reply_is_replaced(first: bytes) -> None:
+    with ScriptedApi(first, OK) as api:
+        connection = connect(api)
+        connection.exchange(GET)
+        connection.exchange(GET)
+        connection.close()
+
+    assert [request.connection for request in api.requests] == [0, 1]
+
+
+@pytest.mark.parametrize("ending", ["close", "reset"])
+@pytest.mark.parametrize("request_head", [GET, POST])
+def test_a_request_on_a_kept_connection_that_was_dropped_is_sent_again(
+    ending: str, request_head: bytes
+) -> None:
+    with ScriptedApi(Answer((OK,), ending), OK) as api:
+        connection = connect(api)
+        connection.exchange(GET)
+        reply = connection.exchange(request_head, b"yo" if request_head == POST else b"")
+        connection.close()
+
+    assert reply.status == 200
+    assert [request.connection for request in api.requests] == [0, 1]
+
+
+def test_a_repeatable_request_is_sent_again_after_half_an_answer() -> None:
+    with ScriptedApi(Answer((OK[:-1],), "close"), OK) as api:
+        connection = connect(api)
+        reply = connection.exchange(GET, repeatable=True)
+        connection.close()
+
+    assert reply.body == b"hi"
+
+
+def test_a_request_is_sent_again_once_and_no_more() -> None:
+    with ScriptedApi(*[Answer((), "reset")] * 3) as api:
+        with pytest.raises(ConnectionLost):
+            connect(api).exchange(GET, repeatable=True)
+
+        assert len(api.requests) == 2
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(Answer((), "close"), id="nothing, on a new connection"),
+        pytest.param(Answer((OK[:20],), "close"), id="half a head"),
+        pytest.param(Answer((OK[:20],), "reset"), id="half a head, then a reset"),
+        pytest.param(Answer((OK[:-1],), "close"), id="half a body"),
+        pytest.param(Answer((OK[:-1],), "reset"), id="half a body, then a reset"),
+        pytest.param(
+            Answer((b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabc",), "close"),
+            id="half a chunk",
+        ),
+    ],
+)
+def test_a_post_whose_answer_was_lost_is_not_sent_again(answer: Answer) -> None:
+    with ScriptedApi(answer, OK) as api:
+        with pytest.raises(ConnectionLost):
+            connect(api).exchange(POST, b"yo")
+
+        assert len(api.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        b"SSH-2.0-OpenSSH_9.2\r\n\r\n",
+        b"HTTP/2 200 OK\r\n\r\n",
+        b"HTTP/1.1 abc OK\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nA: \0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-5\r\n",
+        b"HTTP/1.1 200 OK\r\nA: " + b"x" * 5_000_000,
+    ],
+    ids=lambda data: repr(data[:60]),
+)
+def test_what_is_not_http_is_refused(garbage: bytes) -> None:
+    with ScriptedApi(garbage) as api, pytest.raises(MalformedReply):
+        connect(api).exchange(GET)
+
+
+def test_an_answer_to_a_body_that_nobody_reads_is_still_heard() -> None:
+    refusal = b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n"
+    body = b"x" * 20_000_000
+    head = b"POST / HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % len(body)
+
+    with ScriptedApi(Answer((refusal,), "close", unread=True), OK) as api:
+        connection = connect(api)
+        first = connection.exchange(head, body)
+        second = connection.exchange(GET)
+        connection.close()
+
+    assert (first.status, second.status) == (413, 200)
+
+
+def test_a_request_that_was_broken_off_leaves_no_answer_for_the_next() -> None:
+    def break_off(*_: object) -> None:
+        raise InterruptedError("enough")
+
+    with ScriptedApi(Answer(), OK) as api:
+        connection = connect(api)
+        before = signal.signal(signal.SIGUSR1, break_off)
+        main = threading.main_thread().ident
+        assert main is not None
+
+        def interrupt() -> None:
+            api.wait_for_requests(1)
+            signal.pthread_kill(main, signal.SIGUSR1)
+
+        thread = threading.Thread(target=interrupt)
+        thread.start()
+        with pytest.raises(OSError, match="enough"):
+            connection.exchange(GET)
+        thread.join()
+        signal.signal(signal.SIGUSR1, before)
+        reply = connection.exchange(GET)
+        connection.close()
+
+    assert reply.body == b"hi"
+    assert [request.connection for request in api.requests] == [0, 1]
+
+
+def test_an_address_where_nobody_listens_is_an_error_at_once() -> None:
+    with ScriptedApi() as api:
+        connection = connect(api)
+
+    with pytest.raises(ConnectionRefusedError):
+        connection.exchange(GET, repeatable=True)
+
+
+def test_each_address_of_a_name_is_tried() -> None:
+    with ScriptedApi(OK) as api:
+        connection = Connection("localhost", int(api.address.rpartition(":")[2]))
+        reply = connection.exchange(GET)
+        connection.close()
+
+    assert reply.status == 200
+
+
+@pytest.mark.parametrize("text", ["a\r\nB: c", "a\nb", "a\0", "a\x7f"])
+def test_a_header_value_cannot_start_another_header(text: str) -> None:
+    with pytest.raises(ValueError, match="control characters"):
+        header_value(text)
+
+
+def test_a_header_value_may_be_unicode() -> None:
+    assert header_value("größe 🎈 \udcff") == "größe 🎈 ".encode() + b"\xff"
