@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never, cast
 
 from rie.core import platform
 from rie.core.errors import (
@@ -117,6 +117,7 @@ class ExecutionEnvironment:
         self._init: _Init | None = None
         self._init_duration: float | None = None  # told once, with the first REPORT
         self._run: _Run | None = None
+        self._held: Invocation | None = None  # given while an idle runtime is cleared away
         self._cut: _Cut | None = None
         self._deadline: float | None = None
         self._expired: deque[str] = deque(maxlen=_EXPIRED_KEPT)
@@ -175,6 +176,8 @@ class ExecutionEnvironment:
                 return self._retired(now)
             case ProcessesGone():
                 return self._processes_gone(event, now)
+            case _:
+                assert_never(event)
 
     # The runtime's calls
 
@@ -223,10 +226,8 @@ class ExecutionEnvironment:
     def _init_error_posted(self, event: InitErrorPosted, now: float) -> list[Action]:
         self._must_be_alive(RuntimeCall.INIT_ERROR)
         self._runtime = moved(self._runtime, RuntimeCall.INIT_ERROR)
-        if self._init is not None:
-            self._init.failure = Failure(
-                event.error_type, event.payload, content_type=event.content_type
-            )
+        init = cast("_Init", self._init)  # there is one as long as the runtime is STARTED
+        init.failure = Failure(event.error_type, event.payload, content_type=event.content_type)
         grace = now + INIT_ERROR_GRACE
         self._deadline = grace if self._deadline is None else min(self._deadline, grace)
         return []
@@ -244,6 +245,10 @@ class ExecutionEnvironment:
         return [Emit(platform.InitStart(at=now, phase=phase)), StartRuntime(phase)]
 
     def _assigned(self, invocation: Invocation, now: float) -> list[Action]:
+        if self._free_in_reset():
+            # Whoever gives the work knew it as free, and hears nothing of a crash while idle.
+            self._held = invocation
+            return []
         was_cold = self._phase is Phase.COLD
         self._turn(Turn.INVOKE)
         self._run = _Run(invocation, now)
@@ -259,12 +264,13 @@ class ExecutionEnvironment:
         self._turn(Turn.RETIRE)
         self._deadline = None
         self._polls.clear()
-        if resetting:
-            return []  # the Reset under way will do
+        if self._held is not None:
+            self._run, self._held = _Run(self._held, now), None
         actions = self._complete(Refused(ServiceException("The emulator is shutting down.")))
-        if self._run or self._init:
+        if actions or not resetting:
             self._cut = _Cut(now, "failure", _SHUT_DOWN)
-        return [*actions, Reset()]
+        # A Reset under way will do.
+        return actions if resetting else [*actions, Reset()]
 
     # What befalls it
 
@@ -303,11 +309,13 @@ class ExecutionEnvironment:
         return [*completed, Reset()]
 
     def _processes_gone(self, event: ProcessesGone, now: float) -> list[Action]:
-        shutdown = self._phase is Phase.SHUTDOWN
         self._turn(Turn.KILLED)
-        actions = self._reports_of_the_cut(event.memory, now) if self._cut else []
+        actions = self._reports_of_the_cut(event.memory, now)
+        held, self._held = self._held, None
         self._cut = self._init = self._run = self._init_duration = None
-        return [*actions, End() if shutdown else BecomeFree()]
+        if held is not None:
+            return [*actions, *self._assigned(held, now)]
+        return [*actions, End() if self._phase is Phase.ENDED else BecomeFree()]
 
     # Telling
 
@@ -373,9 +381,7 @@ class ExecutionEnvironment:
         return [*actions, BecomeFree()]
 
     def _reports_of_the_cut(self, memory: int, now: float) -> list[Action]:
-        cut = self._cut
-        if cut is None:
-            return []
+        cut = cast("_Cut", self._cut)  # no Reset without one
         actions = self._init_reports(cut.status, cut.error_type, cut.at)
         if self._run is None:
             return actions
@@ -459,12 +465,15 @@ class ExecutionEnvironment:
         return platform_failure(error_type, request_id, reason)
 
     def _running(self) -> _Run:
-        if self._run is None:
-            raise AssertionError("no invocation in hand")
-        return self._run
+        return cast("_Run", self._run)  # there is one in phase INVOKE
 
     def _alive(self) -> bool:
         return self._phase in _ALIVE
+
+    def _free_in_reset(self) -> bool:
+        """Whether it was idle when its runtime ended, and has been given nothing since."""
+        busy = self._init or self._run or self._held
+        return self._phase is Phase.RESETTING and not busy
 
     def _must_be_alive(self, call: RuntimeCall) -> None:
         if not self._alive():
@@ -486,3 +495,5 @@ def _spoiled(flaw: Flaw) -> Failure:
             return unusable("Runtime.InvalidResponseModeHeader", "Invalid function response mode")
         case "truncated":
             return unusable("Runtime.TruncatedResponse", "HTTP request detected as truncated")
+        case _:
+            assert_never(flaw)

@@ -102,7 +102,7 @@ class InitErrorPosted:
 
 @dataclass(frozen=True, slots=True)
 class InvocationAssigned:
-    """The environment, being READY or COLD, is given an invocation."""
+    """The environment has been free since it said so, and is given an invocation."""
 
     invocation: Invocation
 

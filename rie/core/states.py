@@ -53,8 +53,10 @@ RUNTIME: dict[RuntimeState, dict[RuntimeCall, RuntimeState]] = {
 WANTED: dict[RuntimeCall, RuntimeState] = {
     _C.NEXT: _S.READY,
     _C.INIT_ERROR: _S.INIT_ERROR,
+    _C.INVOKED: _S.RUNNING,
     _C.RESPONSE: _S.RESPONDING,
     _C.ERROR: _S.ERRING,
+    _C.SENT: _S.RESPONDED,
 }
 
 
