@@ -15,7 +15,7 @@ from rie.settings import Settings, SettingsError, function_name_from
 
 
 def make_settings(**changes: Any) -> Settings:  # noqa: ANN401 - whatever the field takes
-    return replace(Settings(task_root=Path("/work/my app")), **changes)
+    return replace(Settings(task_root=Path("/srv/my app")), **changes)
 
 
 def test_the_defaults_are_those_of_a_new_function_on_aws() -> None:

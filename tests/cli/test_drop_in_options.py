@@ -125,7 +125,12 @@ def test_without_a_command_it_is_left_to_the_search_for_bootstrap() -> None:
 
 
 def test_the_function_gets_the_whole_environment_except_ours() -> None:
-    environ = {"A": "4=4", "HOME": "/root", "AWS_LAMBDA_FUNCTION_TIMEOUT": "7", "AWS_REGION": "x"}
+    environ = {
+        "A": "4=4",
+        "HOME": "/home/me",
+        "AWS_LAMBDA_FUNCTION_TIMEOUT": "7",
+        "AWS_REGION": "x",
+    }
 
     settings = drop_in(environ=environ | {"RIE_INIT": "lazy", "RIE_LISTEN": "127.0.0.1:0"})
 
