@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 
-from bootstrap.client import ADDRESS_VARIABLE
+from bootstrap.client import ADDRESS_VARIABLE, RuntimeClient
 from bootstrap.handler import make_way_for_user_module
 from bootstrap.loop import run
 
@@ -35,13 +35,17 @@ def main(arguments: list[str]) -> NoReturn:
         _stop(f"one handler, and no options: {' '.join(arguments)}")
     if not os.environ.get(ADDRESS_VARIABLE):
         _stop(f"{ADDRESS_VARIABLE} is not set: there is no Runtime API to ask for invocations")
+    try:
+        client = RuntimeClient()
+    except ValueError as error:
+        _stop(str(error))
     name = arguments[0] if arguments else os.environ.get("_HANDLER", "")
     task_root = os.environ.get("LAMBDA_TASK_ROOT") or os.getcwd()  # noqa: PTH109  (5 ms)
     if sys.path[:1] != [task_root]:
         sys.path.insert(0, task_root)
     make_way_for_user_module(task_root, name)
     try:
-        run(name)
+        run(name, client)
     except KeyboardInterrupt:
         sys.exit(130)  # 128 + SIGINT; whoever pressed the keys needs no traceback
 
