@@ -427,8 +427,11 @@ class Connection(asyncio.BufferedProtocol):
             self._transport.write(head)
         elif len(body) < SMALL:
             self._transport.write(head + body)
+        elif self._server.gathers:
+            self._transport.writelines((head, body))
         else:
-            self._transport.writelines((head, body))  # uvloop: both in one call, uncopied
+            self._transport.write(head)
+            self._transport.write(body)
 
     def _refuse(self, status: int, reason: str) -> None:
         """Answer what is no request, for the last time."""

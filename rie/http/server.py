@@ -54,6 +54,7 @@ class Server:
         self.scratch = bytearray(SCRATCH_SIZE)
         self.connections: set[Connection] = set()
         self.closing = False
+        self.gathers = False  # whether head and body are written in one call
         self.loop: asyncio.AbstractEventLoop
         self._listener: asyncio.Server | None = None
         self._address: tuple[str, int] = ("", 0)
@@ -70,6 +71,9 @@ class Server:
         """Serve on a socket that listens; it is the server's from now on."""
         self.loop = asyncio.get_running_loop()
         self._address = sock.getsockname()[:2]
+        # uvloop's writelines() is one writev, and copies nothing. asyncio's joins everything
+        # first (3.11) or forgets to pause the writer (3.12.1, 3.13.0).
+        self.gathers = type(self.loop).__module__.partition(".")[0] == "uvloop"
         self._listener = await self.loop.create_server(
             lambda: Connection(self), sock=sock, backlog=BACKLOG
         )
