@@ -20,7 +20,7 @@ package() {
   case $1 in
     node) echo nodejs ;;
     xz) echo xz-utils ;;
-    javac) echo openjdk-17-jdk-headless ;;
+    javac) echo default-jdk-headless ;;
     *) echo "$1" ;;
   esac
 }
