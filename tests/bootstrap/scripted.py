@@ -180,7 +180,7 @@ def start_bootstrap(
     python: str = sys.executable,
     env: Mapping[str, str] | None = None,
     pass_fds: tuple[int, ...] = (),
-) -> subprocess.Popen[str]:
+) -> subprocess.Popen[bytes]:
     """Start `python -P -m bootstrap` with its code in `folder`.
 
     `-P` is 3.11's; for older interpreters the current folder is empty instead.
@@ -201,8 +201,6 @@ def start_bootstrap(
         stderr=subprocess.PIPE,
         stdin=subprocess.DEVNULL,
         pass_fds=pass_fds,
-        text=True,
-        encoding="utf-8",
     )
 
 
@@ -215,12 +213,12 @@ class Finished:
     err: str
 
 
-def finish(process: subprocess.Popen[str]) -> Finished:
+def finish(process: subprocess.Popen[bytes]) -> Finished:
     try:
         out, err = process.communicate(timeout=PATIENCE)
     finally:
         process.kill()
-    return Finished(process.returncode, out, err)
+    return Finished(process.returncode, out.decode(), err.decode())
 
 
 def run_bootstrap(

@@ -97,9 +97,8 @@ def run_both(folder: Path, **env: str) -> tuple[str, str]:
             cwd=folder,
             capture_output=True,
             check=False,
-            encoding="utf-8",
             timeout=60,
-        ).stdout
+        ).stdout.decode()
     return ours, theirs
 
 
