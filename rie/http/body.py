@@ -7,11 +7,14 @@ follows belongs to the next request.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from rie.http.buffers import SMALL, BufferPool
 from rie.http.head import CHUNKED, BadHeadError, parse_trailers
 from rie.http.message import NO_HEADERS, Headers
+
+if TYPE_CHECKING:
+    from mmap import mmap
 
 MAX_SIZE_LINE = 4096  # bytes of a chunk's size and its extensions
 MAX_SIZE_DIGITS = 15
@@ -99,9 +102,7 @@ class FixedBody:
 
     def _keep(self, piece: memoryview) -> None:
         if self._buffer is None:
-            small = self.length < SMALL
-            buffer = bytearray(self.length) if small else self._pool.take(self.length)
-            self._buffer = memoryview(buffer)[: self.length]
+            self._buffer = memoryview(_room(self.length, self._pool))[: self.length]
         self._buffer[self._received : self._received + len(piece)] = piece
 
 
@@ -138,7 +139,7 @@ class ChunkedBody:
         self._pool = pool
         self._max_trailers = max_trailers
         self._limit: int | None = None  # None: nothing is kept
-        self._buffer = bytearray()
+        self._buffer: bytearray | mmap = bytearray()
         self._line = bytearray()  # the part that has arrived of a line that has not ended
         self._left = 0  # bytes of the current chunk
         self._trailer_lines = bytearray()
@@ -228,7 +229,7 @@ class ChunkedBody:
             self._buffer[self.length : size] = piece
 
     def _grow(self, size: int) -> None:
-        larger = bytearray(SMALL) if size <= SMALL else self._pool.take(2 * size)
+        larger = _room(SMALL if size < SMALL else 2 * size, self._pool)
         with memoryview(self._buffer)[: self.length] as kept:
             larger[: self.length] = kept
         self._buffer = larger
@@ -248,6 +249,10 @@ class ChunkedBody:
 def make_body(length: int, pool: BufferPool, max_trailers: int) -> FixedBody | ChunkedBody:
     """Return the body that a head announced; `length` may be CHUNKED."""
     return ChunkedBody(pool, max_trailers) if length == CHUNKED else FixedBody(length, pool)
+
+
+def _room(size: int, pool: BufferPool) -> bytearray | mmap:
+    return bytearray(size) if size <= SMALL else pool.take(size)
 
 
 def _chunk_size(digits: bytes | bytearray) -> int:

@@ -1,53 +1,74 @@
-"""Buffers for large bodies, used again: the page faults of a fresh 6 MB cost a millisecond."""
+"""Buffers for large bodies, used again: the page faults of a fresh 6 MB cost a millisecond.
+
+They are anonymous mappings: pages that were never touched cost nothing, and a buffer that is let
+go is the system's again at once, which malloc does not promise.
+"""
 
 import sys
+from mmap import MAP_ANONYMOUS, MAP_PRIVATE, mmap
 
 SMALL = 64 * 1024  # bytes; below this, plain bytes objects are cheaper than any bookkeeping
-BUFFER_SIZE = 8 * 1024 * 1024  # one size for all: pages that were never touched cost nothing
+BUFFER_SIZE = 8 * 1024 * 1024  # one size for all
 MAX_BUFFERS = 3  # what arrives, what leaves, and one for whoever comes between
-
-
-def _first_free(buffers: list[bytearray], free_references: int) -> bytearray | None:
-    """Return a buffer that nothing but the list refers to."""
-    for buffer in buffers:
-        if sys.getrefcount(buffer) <= free_references:
-            return buffer
-    return None
-
-
-def _references_of_a_free_buffer() -> int:
-    """Ask the interpreter: whether the loop's variable counts differs between versions."""
-    for count in range(1, 10):
-        if _first_free([bytearray()], count) is not None:
-            return count
-    raise AssertionError("a list of one refers to it more than once")
-
-
-_FREE_REFERENCES = _references_of_a_free_buffer()
+QUIET_SWEEPS = 10  # without use, after which free buffers are let go
 
 
 class BufferPool:
     """Hands out buffers that nobody else refers to; nothing is ever given back by hand.
 
-    A memoryview refers to its bytearray, and so does a pending write of the event loop. So a
-    buffer that only the pool refers to is free, and no path, however odd, can forget to release
-    one or release it too early.
+    A memoryview refers to its buffer, and so does a pending write of the event loop. So a buffer
+    that only the pool refers to is free, and no path, however odd, can forget to release one or
+    release it too early.
     """
 
     def __init__(self, *, size: int = BUFFER_SIZE, count: int = MAX_BUFFERS) -> None:
         self._size = size
         self._count = count
-        self._buffers: list[bytearray] = []
+        self._buffers: list[mmap] = []
+        self._sweeps = 0  # since the last use
 
-    def take(self, size: int) -> bytearray:
+    def take(self, size: int) -> mmap:
         """Return a buffer of at least `size` bytes, with whatever it held before."""
+        self._sweeps = 0
         if size > self._size:
-            return bytearray(size)
-        free = _first_free(self._buffers, _FREE_REFERENCES)
+            return mapping(size)
+        free = first_free(self._buffers)
         if free is not None:
             return free
         if len(self._buffers) == self._count:
-            return bytearray(size)
-        buffer = bytearray(self._size)
+            return mapping(max(size, 1))
+        buffer = mapping(self._size)
         self._buffers.append(buffer)
         return buffer
+
+    def sweep(self) -> bool:
+        """Let go of what is free and has not been used for long; say whether any is left."""
+        self._sweeps += 1
+        if self._sweeps > QUIET_SWEEPS:
+            while (free := first_free(self._buffers)) is not None:
+                self._buffers.remove(free)
+                free = None
+        return bool(self._buffers)
+
+
+def mapping(size: int) -> mmap:
+    """Return `size` bytes of memory of its own; the default of mmap is shared with children."""
+    return mmap(-1, size, flags=MAP_PRIVATE | MAP_ANONYMOUS)
+
+
+def first_free(buffers: list[mmap]) -> mmap | None:
+    """Return a buffer that nothing but the list refers to."""
+    for buffer in buffers:
+        if sys.getrefcount(buffer) <= _FREE_REFERENCES:
+            return buffer
+    return None
+
+
+def _references_of_a_free_buffer() -> int:
+    """Ask the interpreter: whether a loop's variable counts differs between its versions."""
+    for buffer in [mapping(1)]:
+        return sys.getrefcount(buffer)
+    raise AssertionError("a list of one is not empty")
+
+
+_FREE_REFERENCES = _references_of_a_free_buffer()

@@ -128,7 +128,7 @@ class Server:
         return min(LONGEST_SWEEP_INTERVAL, shortest / 4)
 
     def _sweep(self) -> None:
-        """Expire what is overdue: one timer for all, and none while nothing is waited for."""
+        """Expire what is overdue: one timer for all, and none while there is nothing to expire."""
         now = self.loop.time()
         for connection in list(self._watched):
             overdue = connection.overdue(now)
@@ -137,5 +137,5 @@ class Server:
             elif overdue:
                 connection.expire()
         self._sweep_timer = None
-        if self._watched:
+        if self.pool.sweep() or self._watched:
             self._sweep_timer = self.loop.call_later(self._sweep_interval(), self._sweep)

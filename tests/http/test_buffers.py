@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rie.http.buffers import BufferPool
+from rie.http.buffers import QUIET_SWEEPS, BufferPool
 
 SIZE = 1000
 
@@ -47,6 +47,20 @@ def test_a_buffer_that_only_a_slice_refers_to_is_in_use() -> None:
     view = memoryview(pool.take(10))[2:4]
 
     assert id(pool.take(10)) != id(view.obj)
+
+
+def test_free_buffers_are_let_go_when_nobody_has_wanted_one_for_long() -> None:
+    pool = BufferPool(size=SIZE)
+    used, unused = memoryview(pool.take(10)), memoryview(pool.take(10))
+    del unused
+
+    for _ in range(QUIET_SWEEPS):
+        assert pool.sweep()
+    assert len(pool._buffers) == 2
+    assert pool.sweep()
+    assert [id(buffer) for buffer in pool._buffers] == [id(used.obj)]
+    del used
+    assert not pool.sweep()
 
 
 def test_what_the_pool_has_no_room_for_is_made_to_measure() -> None:

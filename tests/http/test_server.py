@@ -9,7 +9,7 @@ import socket
 
 import pytest
 
-from rie.http.buffers import _FREE_REFERENCES, _first_free
+from rie.http.buffers import first_free
 from rie.http.message import Response
 from rie.http.server import Exchange, Limits
 from tests.http.wire import (
@@ -112,7 +112,7 @@ async def test_large_bodies_use_the_same_few_buffers_without_the_garbage_collect
             for _ in range(20):
                 await client.ask(post(SIX_MIB[:1_000_000]))
             buffers = served.server.pool._buffers
-            await until(lambda: _first_free(buffers, _FREE_REFERENCES) is buffers[0])
+            await until(lambda: first_free(buffers) is buffers[0])
             assert len(buffers) <= 3
     finally:
         gc.enable()
