@@ -37,6 +37,8 @@ class CognitoIdentity(_Record):
     """Who called, if the AWS Mobile SDK said so."""
 
     __slots__ = ("cognito_identity_id", "cognito_identity_pool_id")
+    cognito_identity_id: str | None
+    cognito_identity_pool_id: str | None
 
 
 class Client(_Record):
@@ -49,12 +51,20 @@ class Client(_Record):
         "app_version_code",
         "app_package_name",
     )
+    installation_id: str | None
+    app_title: str | None
+    app_version_name: str | None
+    app_version_code: str | None
+    app_package_name: str | None
 
 
 class ClientContext(_Record):
     """What the caller gave as ClientContext."""
 
     __slots__ = ("custom", "env", "client")  # noqa: RUF023  (as above)
+    custom: dict[str, object] | None
+    env: dict[str, object] | None
+    client: Client | None
 
     def __init__(self, values: dict[str, object]) -> None:
         super().__init__(values)

@@ -208,7 +208,7 @@ class _LoggingHook:
         for finder in sys.meta_path:
             spec = finder.find_spec(name, path, target)
             if spec is not None and spec.loader is not None:
-                spec.loader = _Loader(spec.loader)  # type: ignore[assignment]
+                spec.loader = _Loader(spec)  # type: ignore[assignment]
                 return spec
         return None
 
@@ -216,8 +216,9 @@ class _LoggingHook:
 class _Loader:
     """The real loader, and then the handler."""
 
-    def __init__(self, loader: object) -> None:
-        self._loader = loader
+    def __init__(self, spec: ModuleSpec) -> None:
+        self._spec = spec
+        self._loader: object = spec.loader
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._loader, name)
@@ -225,8 +226,7 @@ class _Loader:
     def exec_module(self, module: ModuleType) -> None:
         loader = self._loader
         module.__loader__ = loader  # type: ignore[assignment]
-        if module.__spec__ is not None:
-            module.__spec__.loader = loader  # type: ignore[assignment]
+        self._spec.loader = loader  # type: ignore[assignment]
         loader.exec_module(module)  # type: ignore[attr-defined]
         _add_handler(module)
 

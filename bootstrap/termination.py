@@ -26,16 +26,17 @@ def die_by_sigterm() -> None:
 
     def die(signum: int, _frame: object) -> None:
         # Not SystemExit: user code could catch it, and threads that never end would hold it up.
-        if os.getpid() == owner:  # else a fork of ours, whose hooks these are not
-            atexit._run_exitfuncs()  # noqa: SLF001  (what the interpreter calls at its end)
-        _end(signum)
+        # A fork of ours is not the owner: the hooks are not its own.
+        _end(signum, runs_hooks=os.getpid() == owner)
 
     if _signal.getsignal(_signal.SIGTERM) == _signal.SIG_DFL:
         with suppress(ValueError):  # not the main thread's to set
             _signal.signal(_signal.SIGTERM, die)
 
 
-def _end(signum: int) -> None:  # pragma: no cover  (coverage, an exit hook, has ended by then)
+def _end(signum: int, *, runs_hooks: bool) -> None:  # pragma: no cover  (coverage is such a hook)
+    if runs_hooks:
+        atexit._run_exitfuncs()  # noqa: SLF001  (what the interpreter calls at its end)
     for stream in (sys.stdout, sys.stderr):
         with suppress(AttributeError, OSError, RuntimeError, ValueError):  # gone, or in use
             stream.flush()

@@ -13,6 +13,11 @@ from __future__ import annotations
 
 import _socket
 
+TYPE_CHECKING = False  # `typing` costs 4 ms
+if TYPE_CHECKING:
+    # family, kind, protocol, and what connect takes in that family
+    Address = tuple[int, int, int, tuple[str, int] | tuple[str, int, int, int] | tuple[int, bytes]]
+
 RECEIVE_SIZE = 65_536  # bytes asked of the kernel at once: most replies arrive whole
 MAX_HEAD = 4 * 1_048_576  # bytes; a client context alone may be large, an endless head is a fault
 CONTROLS = bytes((*range(0x20), 0x7F))
@@ -86,7 +91,7 @@ class Connection:
 
     def _attempt(self, head: bytes, body: bytes) -> Reply:
         if self._socket is None:
-            self._socket = _connect(self._host, self._port)
+            self._socket = connect_to_first(_addresses(self._host, self._port))
         try:
             whole = _transmit(self._socket, head, body)
             reply = _receive(self._socket)
@@ -108,23 +113,27 @@ def header_value(text: str) -> bytes:
     return value
 
 
-def _connect(host: str, port: int) -> _socket.socket:
-    """Connect to the first address of `host` that answers; the last one's OSError if none does."""
-    # As bytes: a str goes through the idna codec, whose import takes 5 ms.
-    found = _socket.getaddrinfo(host.encode("ascii"), port, 0, _socket.SOCK_STREAM)
-    for family, kind, protocol, _, address in found[:-1]:
+def connect_to_first(addresses: list[Address]) -> _socket.socket:
+    """Connect to the first of `addresses` that answers; the last one's OSError if none does."""
+    for address in addresses[:-1]:
         try:
-            return _open(family, kind, protocol, address)
+            return _open(address)
         except OSError:  # noqa: PERF203  (once or twice in a process's life)
             continue
-    family, kind, protocol, _, address = found[-1]
-    return _open(family, kind, protocol, address)
+    return _open(addresses[-1])
 
 
-def _open(family: int, kind: int, protocol: int, address: object) -> _socket.socket:
+def _addresses(host: str, port: int) -> list[Address]:
+    # As bytes: a str goes through the idna codec, whose import takes 5 ms.
+    found = _socket.getaddrinfo(host.encode("ascii"), port, 0, _socket.SOCK_STREAM)
+    return [(family, kind, protocol, address) for family, kind, protocol, _, address in found]
+
+
+def _open(address: Address) -> _socket.socket:
+    family, kind, protocol, place = address
     sock = _socket.socket(family, kind, protocol)
     try:
-        sock.connect(address)  # type: ignore[arg-type]  # what getaddrinfo gave, of any family
+        sock.connect(place)
         sock.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
     except BaseException:
         sock.close()
@@ -140,10 +149,8 @@ def _transmit(sock: _socket.socket, head: bytes, body: bytes) -> bool:
     """
     try:
         sent = sock.sendmsg((head, body))
-        if sent < len(head):
-            sock.sendall(head[sent:])
-        if sent < len(head) + len(body):
-            sock.sendall(memoryview(body)[max(0, sent - len(head)) :])
+        if sent < len(head) + len(body):  # a signal came in between
+            sock.sendall((head + body)[sent:])
     except OSError:
         return False
     return True

@@ -7,11 +7,11 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.bootstrap.scripted import ACCEPTED, REQUEST_ID, Event, ScriptedApi, status
 from werkzeug import Response
 
 from bootstrap import Invocation, RuntimeApiError, RuntimeClient
 from bootstrap.errors import Fault
+from tests.bootstrap.scripted import ACCEPTED, REQUEST_ID, Event, ScriptedApi, status
 
 if TYPE_CHECKING:
     from pytest_httpserver import HTTPServer

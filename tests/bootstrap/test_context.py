@@ -72,6 +72,7 @@ def test_the_caller_is_shown_in_full() -> None:
     assert context.client_context is not None
     assert context.client_context.custom == {"a": 1}
     assert context.client_context.env == {"locale": "de"}
+    assert context.client_context.client is not None
     assert context.client_context.client.installation_id == "i"
     assert context.client_context.client.app_package_name == "p"
     assert context.identity.cognito_identity_id == "id"

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-import os
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bootstrap.errors import ErrorReport, Fault, RuntimeApiError
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def fail(message: str) -> None:
     raise ValueError(message)
 
 
+def exception_in(cause: dict[str, Any]) -> dict[str, Any]:
+    (exception,) = cause["exceptions"]
+    assert isinstance(exception, dict)
+    return exception
+
+
 def report_of(message: str) -> ErrorReport:
-    try:
+    with pytest.raises(ValueError, match="no") as raised:
         fail(message)
-    except ValueError as error:
-        return ErrorReport(error)
+    return ErrorReport(raised.value)
 
 
 def test_an_error_is_reported_in_the_official_clients_order() -> None:
@@ -44,9 +46,9 @@ def test_the_stack_trace_has_an_entry_per_frame() -> None:
 
 def test_the_cause_for_x_ray_names_frames_and_files() -> None:
     cause = report_of("no").as_xray_cause()
-    (exception,) = cause["exceptions"]  # type: ignore[misc]  # a list, by the format
+    exception = exception_in(cause)
 
-    assert cause["working_directory"] == os.getcwd()
+    assert cause["working_directory"] == str(Path.cwd())
     assert cause["paths"] == [__file__]
     assert (exception["message"], exception["type"]) == ("no", "ValueError")
     assert [frame["label"] for frame in exception["stack"]] == ["report_of", "fail"]
@@ -56,12 +58,15 @@ def test_a_fault_has_its_own_type_and_no_stack() -> None:
     report = ErrorReport(Fault("Runtime.X", "why", ("trace",)))
 
     assert (report.error_type, report.stack_trace, report.frames) == ("Runtime.X", ["trace"], [])
-    (exception,) = report.as_xray_cause()["exceptions"]  # type: ignore[misc]  # as above
-    assert exception == {"message": "why", "type": "LambdaValidationError", "stack": []}
+    assert exception_in(report.as_xray_cause()) == {
+        "message": "why",
+        "type": "LambdaValidationError",
+        "stack": [],
+    }
 
 
 def test_an_error_that_cannot_be_shown_is_reported_all_the_same() -> None:
-    class Mute(Exception):  # noqa: N818
+    class Mute(Exception):
         def __str__(self) -> str:
             raise RuntimeError
 

@@ -7,13 +7,16 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
+from awslambdaric.bootstrap import _get_handler
+from awslambdaric.lambda_runtime_exception import FaultException
 
 import bootstrap
 from bootstrap.errors import ErrorReport, Fault
 from bootstrap.handler import EventLoop, load, make_way_for_user_module
+from tests.bootstrap.scripted import REPOSITORY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
     from pathlib import Path
 
 APP = """
@@ -116,8 +119,10 @@ def test_a_module_in_packages_is_named_with_dots_or_slashes(task_root: Path, nam
         (
             "kit_app.number.real",
             "Runtime.ImportModuleError",
-            "Unable to import module 'kit_app.number': "
-            "No module named 'kit_app.number'; 'kit_app' is not a package",
+            (
+                "Unable to import module 'kit_app.number': "
+                "No module named 'kit_app.number'; 'kit_app' is not a package"
+            ),
         ),
         (
             "kit_needs.handler",
@@ -134,9 +139,6 @@ def test_a_module_in_packages_is_named_with_dots_or_slashes(task_root: Path, nam
 def test_a_name_that_means_nothing_is_a_fault_in_the_official_words(
     task_root: Path, name: str, error_type: str, message: str
 ) -> None:
-    from awslambdaric.bootstrap import _get_handler
-    from awslambdaric.lambda_runtime_exception import FaultException
-
     write(task_root, "kit_app.py")
     write(task_root, "kit_needs.py", "import kit_none")
 
@@ -150,7 +152,9 @@ def test_a_name_that_means_nothing_is_a_fault_in_the_official_words(
         assert (theirs.value.exception_type, theirs.value.msg) == (error_type, message)
 
 
-@pytest.mark.parametrize("name", ["..", ".handler", "kit_app.", "../x.handler", "./kit_app.handler"])
+@pytest.mark.parametrize(
+    "name", ["..", ".handler", "kit_app.", "../x.handler", "./kit_app.handler"]
+)
 def test_a_relative_or_empty_name_is_malformed(task_root: Path, name: str) -> None:
     # The official client ends these with a ValueError or TypeError of the import system.
     write(task_root, "kit_app.py")
@@ -209,7 +213,7 @@ def test_any_awaitable_is_awaited() -> None:
     loop = EventLoop()
 
     class Later:
-        def __await__(self) -> Iterator[object]:
+        def __await__(self) -> Generator[object, None, int]:
             yield from asyncio.sleep(0).__await__()
             return 7
 
@@ -255,8 +259,6 @@ def test_without_a_user_module_of_our_name_we_stay(task_root: Path, path: str) -
 
 
 def test_where_the_task_root_holds_this_very_package_we_stay() -> None:
-    from tests.bootstrap.scripted import REPOSITORY
-
     make_way_for_user_module(str(REPOSITORY), "bootstrap.handler")
 
     assert sys.modules["bootstrap"] is bootstrap

@@ -5,6 +5,7 @@ The official client is run as it is, in a process of its own, where both must wr
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import os
@@ -15,6 +16,8 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
+
+from bootstrap import logs
 from tests.bootstrap.scripted import (
     ACCEPTED,
     REPOSITORY,
@@ -25,8 +28,6 @@ from tests.bootstrap.scripted import (
     start_bootstrap,
     status,
 )
-
-from bootstrap import logs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -160,7 +161,9 @@ def test_with_a_descriptor_each_record_is_one_frame(tmp_path: Path) -> None:
     ]
     assert frames[5][1].endswith("\ttwo\nlines\n")
     assert frames[6][1] == "raw\n"
-    assert frames[8][1].startswith("[ERROR] KeyError: 'größe'\nTraceback (most recent call last):\n")
+    assert frames[8][1].startswith(
+        "[ERROR] KeyError: 'größe'\nTraceback (most recent call last):\n"
+    )
 
 
 def test_json_frames_have_a_type_of_their_own(tmp_path: Path) -> None:
@@ -270,8 +273,6 @@ def test_a_record_that_cannot_be_formatted_does_not_break_the_caller(
 
 
 def test_text_that_stdout_cannot_encode_is_escaped(monkeypatch: pytest.MonkeyPatch) -> None:
-    import io
-
     raw = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, "ascii", write_through=True))
 
@@ -307,7 +308,7 @@ def test_logging_is_set_up_when_it_is_imported() -> None:
     logs.start({"AWS_LAMBDA_LOG_LEVEL": "debug"})
     assert logs._LoggingHook().find_spec("json") is None
 
-    import logging as fresh
+    import logging as fresh  # noqa: PLC0415  (the import is what is tested)
 
     (handler,) = fresh.getLogger().handlers
     assert type(handler).__name__ == "LambdaLoggerHandler"
@@ -337,7 +338,7 @@ def test_where_logging_cannot_be_found_its_import_fails_as_ever(
     monkeypatch.setattr(sys, "meta_path", sys.meta_path[:1])
 
     with pytest.raises(ModuleNotFoundError):
-        import logging  # noqa: F401
+        import logging  # noqa: F401, PLC0415  (as above)
 
 
 def test_the_bootstrap_itself_needs_no_expensive_module() -> None:

@@ -17,6 +17,10 @@ import threading
 from typing import TYPE_CHECKING
 
 import pytest
+
+import bootstrap
+from bootstrap import RuntimeClient, logs
+from bootstrap.termination import die_by_sigterm
 from tests.bootstrap.scripted import (
     ACCEPTED,
     REPOSITORY,
@@ -30,9 +34,6 @@ from tests.bootstrap.scripted import (
     start_bootstrap,
     status,
 )
-
-import bootstrap
-from bootstrap import RuntimeClient, logs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -161,8 +162,10 @@ def test_the_largest_events_come_and_go(tmp_path: Path, size: int) -> None:
             "app.echo",
             Event(headers={"Lambda-Runtime-Client-Context": "{"}),
             "Runtime.LambdaContextUnmarshalError",
-            "Unable to parse Client Context JSON: Expecting property name enclosed in double "
-            "quotes: line 1 column 2 (char 1)",
+            (
+                "Unable to parse Client Context JSON: Expecting property name enclosed in double "
+                "quotes: line 1 column 2 (char 1)"
+            ),
         ),
         (
             "app.too_few",
@@ -192,8 +195,10 @@ def test_the_log_shows_an_error_once(tmp_path: Path) -> None:
     assert finished.out.count("unique") == 1
 
 
-@pytest.mark.parametrize(("handler", "names"), [("app.deep", ["deep", "fail"]),
-                                                ("app.coroutine", ["coroutine", "inner"])])  # fmt: skip
+@pytest.mark.parametrize(
+    ("handler", "names"),
+    [("app.deep", ["deep", "fail"]), ("app.coroutine", ["coroutine", "inner"])],
+)
 def test_a_stack_trace_is_the_users_frames_alone(
     tmp_path: Path, handler: str, names: list[str]
 ) -> None:
@@ -292,7 +297,8 @@ def test_an_init_error_is_posted_and_the_process_exits(
 
 
 @pytest.mark.parametrize(
-    "answer", [status(403), status(500), Answer((), "close"), Answer((), "reset"), b"garbage\r\n\r\n"]
+    "answer",
+    [status(403), status(500), Answer((), "close"), Answer((), "reset"), b"garbage\r\n\r\n"],
 )
 def test_an_init_error_that_nobody_takes_ends_the_process_too(
     tmp_path: Path, answer: Answer | bytes
@@ -417,7 +423,16 @@ def test_without_standard_streams_it_serves_all_the_same(tmp_path: Path) -> None
     starter = "import os, sys\nfor n in (0, 1, 2): os.close(n)\nos.execv(sys.argv[1], sys.argv[1:])"
 
     with ScriptedApi(Event(), ACCEPTED, END) as api:
-        command = [sys.executable, "-c", starter, sys.executable, "-P", "-m", "bootstrap", "app.echo"]
+        command = [
+            sys.executable,
+            "-c",
+            starter,
+            sys.executable,
+            "-P",
+            "-m",
+            "bootstrap",
+            "app.echo",
+        ]
         env = {"PYTHONPATH": str(REPOSITORY), "AWS_LAMBDA_RUNTIME_API": api.address}
         code = subprocess.run(
             command, env={**os.environ, **env}, cwd=tmp_path, check=False, timeout=60
@@ -541,6 +556,34 @@ def test_a_user_module_of_our_name_is_what_others_import(tmp_path: Path) -> None
     assert api.posts()[0].body == b"42"
 
 
+def test_without_the_c_half_of_json_it_serves_all_the_same(tmp_path: Path) -> None:
+    script = """
+import sys
+sys.modules["_json"] = None
+import bootstrap
+bootstrap.run(lambda event, context: event)
+"""
+    (tmp_path / "script.py").write_text(script)
+
+    with ScriptedApi(Event(b' {"a": [1.5, null]}'), ACCEPTED, END) as api:
+        env = {"PYTHONPATH": str(REPOSITORY), "AWS_LAMBDA_RUNTIME_API": api.address}
+        command = [sys.executable, "script.py"]
+        variables = {**os.environ, **env}
+        subprocess.run(
+            command, env=variables, cwd=tmp_path, capture_output=True, check=False, timeout=60
+        )
+
+    assert api.posts()[0].body == b'{"a": [1.5, null]}'
+
+
+def test_a_sigterm_that_is_ignored_stays_so() -> None:
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+    die_by_sigterm()
+
+    assert signal.signal(signal.SIGTERM, before) == signal.SIG_IGN
+
+
 def test_a_script_may_run_its_own_handler(tmp_path: Path) -> None:
     script = "import bootstrap\nbootstrap.run(lambda event, context: [event, context.tenant_id])\n"
     (tmp_path / "script.py").write_text(script)
@@ -594,7 +637,10 @@ def test_the_examples_do_what_they_say(handler: str, event: bytes, result: objec
 def find_python(version: str) -> str:
     found = shutil.which(f"python{version}")
     # What is on the path may be a shim for a version that is switched off.
-    if found is None or subprocess.run([found, "-c", ""], capture_output=True, check=False).returncode:
+    if (
+        found is None
+        or subprocess.run([found, "-c", ""], capture_output=True, check=False).returncode
+    ):
         pytest.skip(f"no python{version} on the path")
     return found
 

@@ -9,6 +9,8 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
+
+from bootstrap.__main__ import USAGE, main
 from tests.bootstrap.scripted import (
     ACCEPTED,
     REPOSITORY,
@@ -35,6 +37,14 @@ def run_command(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]
         text=True,
         timeout=60,
     )
+
+
+def test_help_needs_no_runtime_api(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["--help"])
+
+    assert end.value.code == 0
+    assert capsys.readouterr().out == USAGE
 
 
 def test_help_is_shown() -> None:

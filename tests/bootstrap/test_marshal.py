@@ -6,7 +6,7 @@ import json
 from collections import namedtuple
 from decimal import Decimal
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 from awslambdaric.lambda_runtime_exception import FaultException
@@ -16,6 +16,9 @@ from hypothesis import strategies as st
 
 from bootstrap import marshal
 from bootstrap.errors import Fault
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 Point = namedtuple("Point", "x y")  # noqa: PYI024  (the untyped kind is the common one)
 
@@ -44,6 +47,14 @@ values = st.recursive(
 )
 
 
+def outcome(parse: Callable[[str], object], text: str) -> object:
+    """What comes out: a value, or the text of the error."""
+    try:
+        return parse(text)
+    except ValueError as error:
+        return str(error)
+
+
 @given(values)
 def test_a_result_has_the_bytes_of_the_official_client(value: object) -> None:
     if isinstance(value, bytes):
@@ -61,14 +72,7 @@ def test_both_ways_of_encoding_agree(value: object) -> None:
 @given(st.text() | values.map(lambda value: marshal.marshal_result([value])[0].decode()))
 def test_an_event_is_parsed_as_the_standard_library_does(text: str) -> None:
     for event in (text, f" \n{text}\t"):
-        try:
-            expected: object = json.loads(event, parse_constant=marshal._refuse_constant)
-        except ValueError as error:
-            with pytest.raises(type(error)) as raised:
-                marshal.loads(event)
-            assert str(raised.value) == str(error)
-        else:
-            assert marshal.loads(event) == expected
+        assert outcome(marshal.loads, event) == outcome(marshal._slow_loads, event)
 
 
 @pytest.mark.parametrize(
@@ -79,7 +83,7 @@ def test_an_event_is_parsed_as_the_standard_library_does(text: str) -> None:
         {"a": {Decimal(1): 1}},
         [b"\xff"],
         MappingProxyType({}),
-        (item for item in ()),
+        iter([]),
         1j,
     ],
     ids=repr,

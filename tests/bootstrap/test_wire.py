@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import signal
+import socket
 import threading
 
 import pytest
-from tests.bootstrap.scripted import Answer, ScriptedApi
 
-from bootstrap.wire import Connection, ConnectionLost, MalformedReply, header_value
+from bootstrap.wire import (
+    Connection,
+    ConnectionLost,
+    MalformedReply,
+    connect_to_first,
+    header_value,
+)
+from tests.bootstrap.scripted import Answer, ScriptedApi
 
 GET = b"GET / HTTP/1.1\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nContent-Length: 2\r\n\r\n"
@@ -62,6 +69,15 @@ def test_a_large_body_is_received_into_its_place() -> None:
         connection = connect(api)
         reply = connection.exchange(GET)
         connection.close()
+
+    assert reply.body == body
+
+
+def test_a_large_body_without_a_length_ends_with_the_connection() -> None:
+    body = bytes(range(256)) * 8_192
+
+    with ScriptedApi(Answer((b"HTTP/1.1 200 OK\r\n\r\n" + body,), "close")) as api:
+        reply = connect(api).exchange(GET)
 
     assert reply.body == body
 
@@ -252,13 +268,57 @@ def test_an_address_where_nobody_listens_is_an_error_at_once() -> None:
         connection.exchange(GET, repeatable=True)
 
 
-def test_each_address_of_a_name_is_tried() -> None:
+def test_a_name_is_looked_up() -> None:
     with ScriptedApi(OK) as api:
         connection = Connection("localhost", int(api.address.rpartition(":")[2]))
         reply = connection.exchange(GET)
         connection.close()
 
     assert reply.status == 200
+
+
+def test_each_address_of_a_name_is_tried() -> None:
+    with ScriptedApi() as closed:
+        pass
+    places = [closed.address.partition(":")]
+
+    with ScriptedApi() as api:
+        places.append(api.address.partition(":"))
+        addresses = [
+            (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, (host, int(port)))
+            for host, _, port in places
+        ]
+        sock = connect_to_first([*addresses, addresses[0]])
+        assert sock.getpeername() == addresses[1][3]
+        sock.close()
+
+
+def test_a_request_that_a_signal_interrupts_arrives_whole() -> None:
+    body = bytes(range(256)) * 80_000
+    received = bytearray()
+    main = threading.main_thread().ident
+    assert main is not None
+    before = signal.signal(signal.SIGUSR1, lambda *_: None)
+
+    def interrupt_and_read(listener: socket.socket) -> None:
+        peer, _ = listener.accept()
+        with peer:
+            peer.recv(1, socket.MSG_PEEK)  # it has begun, and cannot end unread
+            signal.pthread_kill(main, signal.SIGUSR1)
+            while len(received) < len(POST) + len(body):
+                received.extend(peer.recv(1_000_000))
+            peer.sendall(OK)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=interrupt_and_read, args=(listener,))
+        thread.start()
+        connection = Connection(*listener.getsockname())
+        connection.exchange(POST, body)
+        connection.close()
+        thread.join()
+    signal.signal(signal.SIGUSR1, before)
+
+    assert received == POST + body
 
 
 @pytest.mark.parametrize("text", ["a\r\nB: c", "a\nb", "a\0", "a\x7f"])
