@@ -103,6 +103,7 @@ class Assignment(Generic[Env, Work]):
         """Note that an environment can take work: it came up, or is done."""
         self._starting.discard(environment)
         self._unanswered.discard(environment)
+        self._free.pop(environment, None)  # it may lose an idle runtime and say so again
         if self._max_lifetime is not None and now >= self._born[environment] + self._max_lifetime:
             self._ending.add(environment)
             return [Retire(environment), *self._match()]
