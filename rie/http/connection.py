@@ -312,20 +312,21 @@ class Connection(asyncio.BufferedProtocol):
                 self._close()
             return -1
         reader = self._head_reader
+        begun = reader.searched > 0
         try:
             head = reader.read(source, start, end)
             if head is None:
-                return self._await_head()
+                return self._await_head(begun=begun)
             self._begin(parse_head(head))
         except BadHeadError as error:
             self._refuse(error.status, str(error))
             return end
         return start + len(head)
 
-    def _await_head(self) -> int:
+    def _await_head(self, *, begun: bool) -> int:
         if self._eof:
             raise BadHeadError(400, "the connection ended before the head did")
-        if self._deadline == inf:
+        if not begun:
             self._watch(self._server.limits.head_timeout)
         return -1
 

@@ -252,9 +252,10 @@ async def test_a_head_that_ends_too_early_is_refused() -> None:
         assert await client.rest() == b""
 
 
-async def test_a_client_that_dribbles_its_head_is_given_up() -> None:
+@pytest.mark.parametrize("idle", [None, PATIENT])
+async def test_a_client_that_dribbles_its_head_is_given_up(idle: float | None) -> None:
     async with (
-        serving(ok, Limits(head_timeout=IMPATIENT)) as served,
+        serving(ok, Limits(head_timeout=IMPATIENT, idle=idle)) as served,
         await served.connect() as client,
     ):
         await client.send(b"GET / HTTP/1.1\r\n")
