@@ -67,7 +67,7 @@ def dumps(value: object, *, ascii_only: bool = True) -> bytes:
     text = _encode(value, ascii_only)
     if "[" in text and _has_named_tuple(value):
         text = _encode(_with_objects(value), ascii_only)
-    if _QUOTED_MARK in text:
+    if "decimal" in sys.modules and _QUOTED_MARK in text:
         text = _without_marks(text)
     try:
         return text.encode()

@@ -48,10 +48,8 @@ class Reply:
         if not version.startswith("HTTP/1.") or not rest[:3].isdecimal():
             raise MalformedReply(f"not an HTTP/1 status line: {first[:80]!r}")
         self.status = int(rest[:3])
-        self.headers: dict[str, str] = {}
-        for line in lines:
-            name, _, value = line.partition(":")
-            self.headers[name.lower()] = value.strip(" \t")
+        pairs = [line.partition(":") for line in lines]
+        self.headers = {name.lower(): value.strip(" \t") for name, _, value in pairs}
         self.body: bytes | bytearray = b""
         close = "close" in self.headers.get("connection", "").lower()
         self.keeps = version != "HTTP/1.0" and not close
