@@ -12,7 +12,7 @@ from typing import Literal
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from rie.core.assignment import Assignment, Decision, Give, Retire, StartEnvironment, Throttle
 from rie.core.environment import ExecutionEnvironment
@@ -43,7 +43,7 @@ from rie.core.events import (
 )
 from rie.core.exit_status import ExitStatus
 from rie.core.invocation import Invocation, Outcome, Refused, Success
-from rie.core.states import Phase
+from rie.core.states import Phase, RuntimeState
 from tests.core.makers import make_function, make_invocation
 
 environments = st.integers(0, 10)
@@ -166,10 +166,31 @@ class World(RuleBasedStateMachine):
         self.submitted.append(invocation)
         self.carry_out(self.assignment.arrive(invocation, patient=patient))
 
+    @rule(choice=environments, steps=st.integers(1, 8))
+    def all_goes_well(self, choice: int, steps: int) -> None:
+        """Without this few histories get anywhere."""
+        for _ in range(steps):
+            self.go_on(choice)
+
+    def go_on(self, choice: int) -> None:
+        if not (at := self.runtime_at(choice)):
+            self.clear_away(choice)
+            return
+        match at[0].environment.runtime:
+            case RuntimeState.RUNNING:
+                self.begin_an_answer(choice, which=0)
+            case RuntimeState.RESPONDING:
+                self.complete_an_answer(choice, how="good")
+            case _ if at[1].polls:
+                self.submit(patient=True)
+            case _:
+                self.poll(choice)
+
     @rule(broken=st.sampled_from((False, False, True)))
     def programs_break_or_are_mended(self, broken: bool) -> None:  # noqa: FBT001
         self.broken = broken
 
+    @precondition(lambda self: self.assignment.environments)
     @rule(choice=environments)
     def poll(self, choice: int) -> None:
         if not (at := self.runtime_at(choice)):
@@ -182,11 +203,13 @@ class World(RuleBasedStateMachine):
         except RuntimeApiError:
             runtime.polls.remove(poll)
 
+    @precondition(lambda self: self.assignment.environments)
     @rule(choice=environments)
     def hang_up(self, choice: int) -> None:
         if (at := self.runtime_at(choice)) and at[1].polls:
             at[0].receive(PollAbandoned(at[1].polls.pop(0)))
 
+    @precondition(lambda self: self.assignment.environments)
     @rule(choice=environments, which=st.integers(0, 5))
     def begin_an_answer(self, choice: int, which: int) -> None:
         if not (at := self.runtime_at(choice)) or not at[1].given:
@@ -200,6 +223,7 @@ class World(RuleBasedStateMachine):
             )
             runtime.post = (post, invocation)
 
+    @precondition(lambda self: self.assignment.environments)
     @rule(choice=environments, how=st.sampled_from(("good", "good", "size", "truncated")))
     def complete_an_answer(self, choice: int, how: Literal["good", "size", "truncated"]) -> None:
         if not (at := self.runtime_at(choice)) or (began := at[1].post) is None:
@@ -213,17 +237,20 @@ class World(RuleBasedStateMachine):
                 ResponsePosted(post, payload, b"") if how == "good" else PostSpoiled(post, how)
             )
 
+    @precondition(lambda self: self.assignment.environments)
     @rule(choice=environments)
     def report_a_failed_init(self, choice: int) -> None:
         if at := self.runtime_at(choice):
             with suppress(RuntimeApiError):
                 at[0].receive(InitErrorPosted(b"{}", b"", "Function.Bad"))
 
+    @precondition(lambda self: self.assignment.environments)
     @rule(choice=environments)
     def crash(self, choice: int) -> None:
         if (at := self.runtime_at(choice)) and not at[0].resetting:
             at[0].receive(RuntimeExited(ExitStatus(1)))
 
+    @precondition(lambda self: self.assignment.environments)
     @rule(choice=environments)
     def clear_away(self, choice: int) -> None:
         driver = self.at(choice)

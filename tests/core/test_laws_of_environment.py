@@ -43,7 +43,7 @@ from rie.core.events import (
 from rie.core.exit_status import ExitStatus
 from rie.core.invocation import Invocation
 from rie.core.platform import Report, Start
-from rie.core.states import Phase
+from rie.core.states import Phase, RuntimeState
 from tests.core.makers import make_function, make_invocation
 
 request_numbers = st.integers(0, 4)
@@ -135,6 +135,30 @@ class Histories(RuleBasedStateMachine):
     def token(self) -> int:
         self.fresh += 1
         return self.fresh
+
+    # What usually happens: without it few histories get anywhere
+
+    @rule(steps=st.integers(1, 12))
+    def all_goes_well(self, steps: int) -> None:
+        for _ in range(steps):
+            self.go_on()
+
+    def go_on(self) -> None:
+        match self.environment.phase, self.environment.runtime:
+            case Phase.CREATED, _:
+                self.start()
+            case (Phase.READY, _) if self.parked:
+                self.invocation_assigned(number=self.fresh % 5)
+            case Phase.COLD, _:
+                self.invocation_assigned(number=self.fresh % 5)
+            case ((Phase.RESETTING | Phase.SHUTDOWN), _):
+                self.processes_gone()
+            case Phase.INVOKE, RuntimeState.RUNNING:
+                self.answer_to_the_invocation_in_hand("response", echoed=True)
+            case Phase.INVOKE, RuntimeState.RESPONDING | RuntimeState.ERRING:
+                self.body_complete(0, "response", "size")
+            case _:
+                self.next_polled(memory=0)
 
     # What can happen
 
