@@ -21,6 +21,10 @@ JSON = "application/json"
 RAW = "application/unknown"  # what the official client calls a result of bytes
 SPACE = " \t\n\r"
 
+# What `json` itself gives its C encoder after the function that quotes strings: no indent, the
+# separators, and no to sorted keys, skipped keys, NaN.
+_STYLE = (None, ": ", ", ", False, False, False)
+
 # Stands before the digits of a Decimal until they have lost their quotes again: unguessable, so
 # that no string of the user's can be taken for a number.
 _MARK = os.urandom(16).hex()
@@ -28,7 +32,10 @@ _QUOTED_MARK = f'"{_MARK}'
 
 try:
     import _json
-except ImportError:
+
+    # Private to CPython: another version may have it otherwise, another interpreter not at all.
+    _json.make_encoder({}, str, _json.encode_basestring_ascii, *_STYLE)
+except (ImportError, AttributeError, TypeError):
     _json = None  # type: ignore[assignment]
 
 
@@ -128,7 +135,7 @@ def _default(value: object) -> object:
 
 def _fast_encode(value: object, ascii_only: bool) -> str:  # noqa: FBT001  (a hot call)
     quote = _json.encode_basestring_ascii if ascii_only else _json.encode_basestring
-    encoder = _json.make_encoder({}, _default, quote, None, ": ", ", ", False, False, False)
+    encoder = _json.make_encoder({}, _default, quote, *_STYLE)
     return "".join(encoder(value, 0))
 
 

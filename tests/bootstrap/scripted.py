@@ -105,7 +105,8 @@ class ScriptedApi:
             assert self._changed.wait_for(lambda: len(self.requests) >= count, PATIENCE)
 
     def drop_connections(self) -> None:
-        for connection in self._connections:
+        """End the connections of this moment, not those that clients open upon it."""
+        for connection in list(self._connections):
             with suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
 

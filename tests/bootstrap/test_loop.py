@@ -556,14 +556,17 @@ def test_a_user_module_of_our_name_is_what_others_import(tmp_path: Path) -> None
     assert api.posts()[0].body == b"42"
 
 
-def test_without_the_c_half_of_json_it_serves_all_the_same(tmp_path: Path) -> None:
+@pytest.mark.parametrize("replacement", ["None", "sys.__class__('_json')"])
+def test_without_the_c_half_of_json_it_serves_all_the_same(
+    tmp_path: Path, replacement: str
+) -> None:
     script = """
 import sys
-sys.modules["_json"] = None
+sys.modules["_json"] = {}
 import bootstrap
 bootstrap.run(lambda event, context: event)
 """
-    (tmp_path / "script.py").write_text(script)
+    (tmp_path / "script.py").write_text(script.format(replacement))
 
     with ScriptedApi(Event(b' {"a": [1.5, null]}'), ACCEPTED, END) as api:
         env = {"PYTHONPATH": str(REPOSITORY), "AWS_LAMBDA_RUNTIME_API": api.address}
