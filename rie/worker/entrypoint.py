@@ -77,28 +77,31 @@ def _bootstrap(task_root: Path) -> Entrypoint:
 
 def launch_error(error: OSError, entrypoint: Entrypoint, folder: Path) -> LaunchError:
     """Turn what the system said to a start into what AWS says, with a hint."""
-    if not folder.is_dir():
+    if not os.path.isdir(folder):  # noqa: PTH112 - as above
         message = f"chdir {folder}: no such file or directory"
         return LaunchError(INVALID_WORKING_DIRECTORY, message, f"{folder} is no folder")
     reason = (error.strerror or str(error)).lower()
+    if error.filename == str(folder):
+        message = f"chdir {folder}: {reason}"
+        return LaunchError(INVALID_WORKING_DIRECTORY, message, f"{folder} cannot be entered")
     message = f"fork/exec {entrypoint.executable}: {reason}"
     return LaunchError(INVALID_ENTRYPOINT, message, diagnose(Path(entrypoint.executable)))
 
 
 def diagnose(path: Path) -> str | None:
     """Say in plain words what keeps a file from being run, or None when nothing is seen."""
-    if not path.exists():
-        return f"{path} does not exist"
-    if path.is_dir():
-        return f"{path} is a folder"
-    if not os.access(path, os.X_OK):
-        return f"{path} is not executable; run: chmod +x {path}"
     try:
+        if not path.exists():
+            return f"{path} does not exist"
+        if path.is_dir():
+            return f"{path} is a folder"
+        if not os.access(path, os.X_OK):
+            return f"{path} is not executable; run: chmod +x {path}"
         with path.open("rb") as file:
             head = file.read(_SHEBANG_READ)
-    except OSError as error:
+        return _diagnose_head(path, head)
+    except OSError as error:  # a folder on the way is closed to us, a name is too long
         return f"{path} cannot be read: {error.strerror}"
-    return _diagnose_head(path, head)
 
 
 def _diagnose_head(path: Path, head: bytes) -> str | None:
