@@ -90,8 +90,9 @@ class Runtime:
             if refusal.status >= 500:  # noqa: PLR2004
                 self._give_up("Failed to post the answer", refusal)
             self._log_api_failure("Failed to post the answer", refusal)
-        except (MalformedReply, OSError) as error:
+        except (MalformedReply, OSError, ValueError) as error:
             # Whether it arrived nobody knows; another /next might run the same event again.
+            # ValueError: an invocation id that would be an injected header on its way back.
             self._give_up("Failed to post the answer", error)
 
     def _call(self, handler: Handler, invocation: Invocation) -> tuple[bytes, str] | ErrorReport:

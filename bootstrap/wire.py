@@ -41,9 +41,10 @@ class Reply:
     __slots__ = ("body", "headers", "keeps", "status")
 
     def __init__(self, head: bytes) -> None:
-        if b"\0" in head:
-            raise MalformedReply("a NUL byte in the head")
         first, *lines = head.decode("utf-8", "surrogateescape").split("\r\n")
+        # A lone CR or LF, or a NUL, has no place in a value that goes on to a variable or a header.
+        if b"\0" in head or not head.count(b"\n") == head.count(b"\r") == len(lines):
+            raise MalformedReply("a control character in the head")
         version, _, rest = first.partition(" ")
         if not version.startswith("HTTP/1.") or not rest[:3].isdecimal():
             raise MalformedReply(f"not an HTTP/1 status line: {first[:80]!r}")

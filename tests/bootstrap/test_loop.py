@@ -264,6 +264,36 @@ def test_a_handler_that_dies_by_a_signal_leaves_no_answer(
     assert api.posts() == []
 
 
+def test_an_invocation_id_with_control_characters_ends_the_process(tmp_path: Path) -> None:
+    forged = Event(headers={"Lambda-Runtime-Invocation-Id": "a\x01b"})
+
+    api, finished = serve(tmp_path, "app.echo", forged)
+
+    assert (finished.code, finished.err, api.posts()) == (1, "", [])
+
+
+def test_many_invocations_leave_nothing_behind(tmp_path: Path) -> None:
+    measure = """
+import gc, os
+def handler(event, context):
+    gc.collect()
+    return [len(gc.get_objects()), len(os.listdir("/dev/fd"))]
+async def also_async(event, context):
+    return handler(event, context)
+"""
+    (tmp_path / "app.py").write_text(measure)
+    script = [line for _ in range(200) for line in (Event(), ACCEPTED)]
+
+    for handler in ("app.handler", "app.also_async"):
+        with ScriptedApi(*script, END) as api:
+            run_bootstrap(api, tmp_path, handler)
+
+        counts = [json.loads(post.body) for post in api.posts()]
+        assert counts[-1][0] <= counts[20][0] + 20
+        assert counts[-1][1] == counts[20][1]
+        assert {request.connection for request in api.requests} == {0}
+
+
 def test_an_interrupted_handler_ends_the_process_quietly(tmp_path: Path) -> None:
     _, finished = serve(tmp_path, "app.interrupt", Event())
 

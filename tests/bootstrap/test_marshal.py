@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 from awslambdaric.lambda_runtime_exception import FaultException
 from awslambdaric.lambda_runtime_marshaller import LambdaMarshaller
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bootstrap import marshal
@@ -55,6 +55,7 @@ def outcome(parse: Callable[[str], object], text: str) -> object:
         return str(error)
 
 
+@settings(deadline=None)  # a busy machine is no failure
 @given(values)
 def test_a_result_has_the_bytes_of_the_official_client(value: object) -> None:
     if isinstance(value, bytes):
@@ -63,12 +64,14 @@ def test_a_result_has_the_bytes_of_the_official_client(value: object) -> None:
     assert marshal.marshal_result(value)[0].decode() == official.marshal_response(value)[0]
 
 
+@settings(deadline=None)  # a busy machine is no failure
 @given(values.filter(lambda value: not isinstance(value, bytes)))
 def test_both_ways_of_encoding_agree(value: object) -> None:
     for ascii_only in (True, False):
         assert marshal._fast_encode(value, ascii_only) == marshal._slow_encode(value, ascii_only)
 
 
+@settings(deadline=None)  # a busy machine is no failure
 @given(st.text() | values.map(lambda value: marshal.marshal_result([value])[0].decode()))
 def test_an_event_is_parsed_as_the_standard_library_does(text: str) -> None:
     for event in (text, f" \n{text}\t"):
