@@ -18,11 +18,11 @@ import os
 import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
-from functools import cache
+from contextlib import ExitStack, closing, contextmanager
+from functools import cache, cached_property
 from io import StringIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
 import boto3
 from anyio.from_thread import start_blocking_portal
@@ -39,12 +39,21 @@ if TYPE_CHECKING:
 
     from anyio.from_thread import BlockingPortal
     from mypy_boto3_lambda import LambdaClient
-    from mypy_boto3_lambda.type_defs import (
-        InvocationRequestTypeDef,
-        InvocationResponseTypeDef,
-    )
+    from mypy_boto3_lambda.type_defs import InvocationResponseTypeDef
 
 FUNCTION = "my-function"
+
+
+class InvokeParameters(TypedDict, total=False):
+    """The parameters of boto3's invoke; the function is FUNCTION where it is not said."""
+
+    FunctionName: str
+    InvocationType: Literal["RequestResponse", "Event", "DryRun"]
+    LogType: Literal["None", "Tail"]
+    ClientContext: str
+    Payload: bytes
+    Qualifier: str
+    TenantId: str
 
 
 class LogReader:
@@ -179,15 +188,18 @@ class ScriptedFunction:
             for _ in range(3):
                 assert connection.ask(request("GET", "/ping")).body == b"pong"
 
-    def begin(
-        self, **parameters: Unpack[InvocationRequestTypeDef]
-    ) -> Future[InvocationResponseTypeDef]:
+    def begin(self, **parameters: Unpack[InvokeParameters]) -> Future[InvocationResponseTypeDef]:
         """Call the function with boto3, in a thread."""
-        return self._threads().submit(self.client.invoke, **parameters)
+        chosen: Any = {"FunctionName": FUNCTION, **parameters}
+        return self._threads().submit(self.client.invoke, **chosen)
 
-    @property
+    def invoke(self, **parameters: Unpack[InvokeParameters]) -> InvocationResponseTypeDef:
+        """Call the function with boto3 and wait: for what needs no runtime."""
+        return self.begin(**parameters).result(LIMIT)
+
+    @cached_property
     def client(self) -> LambdaClient:
-        return boto3_client(self.url)
+        return self._stack.enter_context(closing(boto3_client(self.url)))
 
     def serve(self, runtime: ScriptedRuntime, body: bytes = b'"done"') -> Response:
         """Take the next invocation and answer it; return what the Runtime API says to that."""
