@@ -42,6 +42,7 @@ from rie.invoker import Invoker, new_id, tracing
 _JSON = b"application/json"
 _TYPES = {b"RequestResponse", b"Event", b"DryRun"}
 _LOG_TYPES = {b"None", b"Tail"}
+_ONE_LINE = bytes.maketrans(b"\r\n", b"  ")
 
 
 def invoke_api(invoker: Invoker) -> Endpoint:
@@ -219,7 +220,8 @@ def _client_context(header: bytes | None) -> bytes | None:
         raise InvalidRequestContentException(
             "Client context must be a valid Base64-encoded JSON object."
         ) from None
-    return context
+    # It goes on in a header, which is one line; within JSON's strings no line can end.
+    return context.translate(_ONE_LINE)
 
 
 def _invalid(name: str, value: bytes, allowed: set[bytes]) -> InvalidParameterValueException:
