@@ -71,6 +71,7 @@ async def inner(event):
     if "message" in event: raise ValueError(event["message"])
     return event
 async def leave_async(event, context): sys.exit(event["code"])
+def caller(event, context): return context.client_context.custom["k"]
 def whoami(event, context): return [repr(context), os.getcwd(), sys.path[0], context.tenant_id]
 def wait(event, context):
     print("waiting", flush=True)
@@ -220,6 +221,18 @@ def test_the_context_says_what_the_environment_and_the_headers_say(tmp_path: Pat
     assert "function_name=f,memory_limit_in_mb=128," in shown
     assert "invoked_function_arn=arn," in shown
     assert (cwd, first_path, tenant) == (str(tmp_path), str(tmp_path), "blue")
+
+
+def test_long_and_raw_utf_8_headers_arrive_as_they_are(tmp_path: Path) -> None:
+    custom = "größe 🎈 " * 300
+    client_context = json.dumps({"custom": {"k": custom}}, ensure_ascii=False)
+    headers = {"Lambda-Runtime-Client-Context": client_context}
+    event = Event(headers=headers, request_id="i" * 128)
+
+    api, _ = serve(tmp_path, "app.caller", event, ACCEPTED, END)
+
+    assert json.loads(api.requests[1].body) == custom
+    assert api.requests[1].path.endswith(f"/{'i' * 128}/response")
 
 
 def test_the_trace_id_is_each_invocations_own(tmp_path: Path) -> None:
