@@ -34,6 +34,7 @@ from rie.settings import Address, Settings, SettingsError
 from rie.telemetry.diary import get_diary
 from rie.worker.driver import EnvironmentDriver, Owner
 from rie.worker.fleet import Fleet, Work
+from rie.worker.process import adopt_orphans
 from rie.worker.sandbox import reserved_in
 
 # How long answers that are due may take to leave when everything is being ended, in seconds.
@@ -232,7 +233,10 @@ class Emulator:
 
 def run_forever(settings: Settings, groundwork: Groundwork) -> int:
     """Run an emulator until a signal ends it; return the exit status."""
-    get_diary().configure(settings.log_level, settings.diary_format)
+    diary = get_diary()
+    diary.configure(settings.log_level, settings.diary_format)
+    diary.hold()  # until the first environment is up: importing structlog takes 70 ms
+    adopt_orphans()
     try:
         import uvloop  # noqa: PLC0415 - where there is none, asyncio's own loop will do
     except ImportError:
@@ -246,7 +250,13 @@ async def _serve(settings: Settings, groundwork: Groundwork) -> int:
     async with Emulator(settings, groundwork=groundwork) as emulator:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             loop.add_signal_handler(number, _stopper(number, stop, emulator))
+        await loop.run_in_executor(None, _load_diary)
+        get_diary().release()
         return await stop
+
+
+def _load_diary() -> None:
+    import structlog  # noqa: F401, PLC0415 - in a thread, so that the loop can serve meanwhile
 
 
 def _stopper(

@@ -165,7 +165,7 @@ class Groundwork:
         try:
             check_log_dir(self.settings.log_dir)
         except LogDirUnusable as error:
-            raise SettingsError("--log-dir", str(self.settings.log_dir), str(error)) from error
+            raise SettingsError("--log-dir", str(error.log_dir), error.why) from error
 
 
 def function_of(settings: Settings) -> FunctionConfiguration:

@@ -93,7 +93,7 @@ class Settings:
     log_group: str = ""  # "" is /aws/lambda/<function name>
     log_dir: Path | None = None  # a file per log stream
     log_level: DiaryLevel = "info"
-    diary_format: DiaryFormat = "auto"  # console on a terminal, else json
+    diary_format: DiaryFormat = "auto"  # auto is console, in colour on a terminal
 
     drop_in: bool = False  # in the place of the official emulator
     notices: tuple[str, ...] = ()  # for the diary: what was asked for and has no effect

@@ -287,7 +287,7 @@ OPTIONS: tuple[Option, ...] = (
         name="diary-format",
         parse=choice(*CHOICES["diary_format"]),
         metavar="FORMAT",
-        help="The diary as console or json; auto is console on a terminal.",
+        help="The diary as console or json; auto is console, in colour on a terminal.",
         default="auto",
         group="Logs",
     ),

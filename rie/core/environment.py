@@ -293,7 +293,7 @@ class ExecutionEnvironment:
         said = self._init.failure if self._init else None
         if said:  # it posted /init/error and did not exit
             return self._fail(_Cut(now, "error", said.error_type), said)
-        cut = _Cut(now, "timeout", None)
+        cut = _Cut(self._deadline, "timeout", None)  # AWS reports the timeout itself, exactly
         if self._run is None:
             return self._fail(cut, None)
         invocation = self._run.invocation
@@ -310,7 +310,7 @@ class ExecutionEnvironment:
 
     def _processes_gone(self, event: ProcessesGone, now: float) -> list[Action]:
         self._turn(Turn.KILLED)
-        actions = self._reports_of_the_cut(event.memory, now)
+        actions = self._reports_of_the_cut(event.memory)
         held, self._held = self._held, None
         self._cut = self._init = self._run = self._init_duration = None
         if held is not None:
@@ -380,7 +380,7 @@ class ExecutionEnvironment:
         self._turn(Turn.ALL_READY)
         return [*actions, BecomeFree()]
 
-    def _reports_of_the_cut(self, memory: int, now: float) -> list[Action]:
+    def _reports_of_the_cut(self, memory: int) -> list[Action]:
         cut = cast("_Cut", self._cut)  # no Reset without one
         actions = self._init_reports(cut.status, cut.error_type, cut.at)
         if self._run is None:
@@ -388,7 +388,16 @@ class ExecutionEnvironment:
         if not self._run.started:
             actions.append(self._told_start(cut.at))
         actions += self._told_cut(cut, self._run.invocation.request_id)
-        return actions + self._run_reports(cut.status, cut.error_type, memory, now)
+        return actions + self._run_reports(*self._verdict(cut), memory, cut.at)
+
+    def _verdict(self, cut: _Cut) -> tuple[platform.Status, str | None]:
+        """Say how the invocation ended; what its caller was told goes before the cut."""
+        outcome = self._running().outcome
+        if isinstance(outcome, Failure):
+            return outcome.status, None if outcome.status == "timeout" else outcome.error_type
+        if isinstance(outcome, Success) and cut.status == "failure":
+            return "success", None
+        return cut.status, cut.error_type
 
     def _told_cut(self, cut: _Cut, request_id: str) -> list[Action]:
         if cut.status == "timeout":

@@ -15,6 +15,9 @@ from rie.core.errors import InvalidPhaseTransition, InvalidStateTransition
 class RuntimeState(Enum):
     """Where the runtime stands in its dialogue with the Runtime API."""
 
+    # Members are single: identity is the right hash, and Enum's own is a Python function.
+    __hash__ = object.__hash__
+
     STARTED = "Started"
     INIT_ERROR = "InitError"
     READY = "Ready"
@@ -26,6 +29,8 @@ class RuntimeState(Enum):
 
 class RuntimeCall(Enum):
     """What moves a runtime. The values name what does it."""
+
+    __hash__ = object.__hash__
 
     NEXT = "/next"
     INIT_ERROR = "/init/error"
@@ -71,6 +76,8 @@ def moved(state: RuntimeState, call: RuntimeCall) -> RuntimeState:
 class Phase(Enum):
     """What an execution environment as a whole is doing."""
 
+    __hash__ = object.__hash__
+
     CREATED = "created"  # nothing has been started
     INIT = "init"
     READY = "ready"
@@ -83,6 +90,8 @@ class Phase(Enum):
 
 class Turn(Enum):
     """What moves an environment from one phase to another."""
+
+    __hash__ = object.__hash__
 
     START = "start"
     ALL_READY = "runtime ready"

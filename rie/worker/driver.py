@@ -58,7 +58,7 @@ from rie.worker.process import Launch, RuntimeProcess
 Reply = Callable[[Outcome, bytes | None], None]
 
 # How often runtimes that start processes of their own are looked at for the peak of memory.
-MEMORY_INTERVAL = 0.05
+FIRST_MEMORY_INTERVAL, MEMORY_INTERVAL = 0.005, 0.05
 
 
 class Poll(Protocol):
@@ -181,6 +181,8 @@ class EnvironmentDriver:
 
     def fail_init(self, payload: Payload, content_type: bytes, error_type: str) -> None:
         """Take in an /init/error."""
+        if self._runtime is not None:
+            self._runtime.sample_memory()  # it is about to exit, and to take the figure with it
         self._receive(InitErrorPosted(payload, content_type, error_type))
 
     # The loop between facts and orders
@@ -262,8 +264,7 @@ class EnvironmentDriver:
         runtime, self._runtime = self._runtime, None
         memory = 0
         if runtime is not None:
-            memory = runtime.peak_memory()
-            await runtime.kill()
+            memory = await runtime.kill()
         self._output.drain()
         self._output.flush_partial()
         self._receive(ProcessesGone(memory))
@@ -301,17 +302,18 @@ class EnvironmentDriver:
         else:
             self._set_timer(deadline)
 
-    def _watch_memory(self) -> None:
-        if self._memory_timer is None:
-            self._memory_timer = self._loop.call_later(MEMORY_INTERVAL, self._sample_memory)
+    def _watch_memory(self, interval: float = FIRST_MEMORY_INTERVAL) -> None:
+        if self._memory_timer is not None:
+            self._memory_timer.cancel()
+        self._memory_timer = self._loop.call_later(interval, self._sample_memory, interval)
 
-    def _sample_memory(self) -> None:
+    def _sample_memory(self, interval: float) -> None:
         self._memory_timer = None
         if self._runtime is None:
             return
         if self.phase in {Phase.INIT, Phase.INVOKE}:
             self._runtime.sample_memory()
-        self._watch_memory()
+        self._watch_memory(min(2 * interval, MEMORY_INTERVAL))
 
 
 # Deadlines are told in wall-clock time, kept on the monotonic clock.

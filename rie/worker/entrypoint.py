@@ -57,14 +57,16 @@ def find(command: tuple[str, ...], task_root: Path, search_path: str | None) -> 
         message = f'exec: "{program}": executable file not found in $PATH'
         hint = f"no program named {program!r} on PATH; give its path, or install it"
         raise LaunchError(INVALID_ENTRYPOINT, message, hint)
-    return Entrypoint(str(Path(found).absolute()), command)
+    # Python finds the packages of its virtual environment by the path that it is started as.
+    path = str(Path(found).absolute())
+    return Entrypoint(path, (path, *command[1:]))
 
 
 def _bootstrap(task_root: Path) -> Entrypoint:
     folders = dict.fromkeys((task_root, *BOOTSTRAP_FOLDERS))
     candidates = [folder / "bootstrap" for folder in folders]
     for path in candidates:
-        if path.is_file():
+        if os.path.isfile(path):  # noqa: PTH113 - where it may not look, Path's raises
             return Entrypoint(str(path), (str(path),))
     # The official text names Lambda's own two places, whatever the task root is here.
     raise LaunchError(

@@ -9,9 +9,11 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,6 +32,8 @@ OnExit = Callable[[ExitStatus], None]
 # and one in an uninterruptible call needs longer.
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.0005, 0.05
 
+_MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024  # bytes
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Launch:
@@ -42,6 +46,44 @@ class Launch:
     marker: bytes  # NAME=value that no other environment's processes have
 
 
+class _Adoption:
+    """What this process has been left with by runtimes whose children outlived their parents.
+
+    A fact of the whole process, so there is one of it. Such a child that has also cleared its
+    environment bears no mark of where it came from: it is killed with the last environment,
+    or at once where there is only one.
+    """
+
+    def __init__(self) -> None:
+        self.active = False
+        self.roots: set[int] = set()  # runtimes that have not been collected
+
+    def strays(self) -> set[int]:
+        if not self.active or len(self.roots) > 1:
+            return set()
+        return set(process_table.orphans()) - self.roots
+
+    def collect(self) -> None:
+        """Take strays that have ended by themselves out of the process table."""
+        if not self.active:
+            return
+        for pid in set(process_table.orphans()) - self.roots:
+            with suppress(ChildProcessError):
+                os.waitpid(pid, os.WNOHANG)
+
+
+_adoption = _Adoption()
+
+
+def adopt_orphans() -> None:
+    """Take charge of everything that runtimes leave behind.
+
+    For a process that is nothing but an emulator: every child that it does not know is taken
+    for a function's.
+    """
+    _adoption.active = process_table.adopt_orphans()
+
+
 class RuntimeProcess:
     """One started runtime: a session of its own, and whatever it started."""
 
@@ -51,6 +93,7 @@ class RuntimeProcess:
         self._marker = marker
         self._memory = PeakMemory(popen.pid)
         self._stop_watching: Callable[[], None] = _nothing
+        _adoption.roots.add(popen.pid)
 
     @classmethod
     def start(cls, launch: Launch, output: int, inherited: Iterable[int] = ()) -> RuntimeProcess:
@@ -91,7 +134,9 @@ class RuntimeProcess:
         try:
             descriptor = os.pidfd_open(self.pid)
         except (AttributeError, OSError):  # not Linux, or an old one: a thread waits
-            _wait_in_thread(loop, self._popen, ended)
+            killed = threading.Event()
+            self._stop_watching = killed.set
+            _wait_in_thread(loop, self._popen, lambda: None if killed.is_set() else ended())
             return
 
         def stop() -> None:
@@ -109,35 +154,54 @@ class RuntimeProcess:
     def sample_memory(self) -> None:
         """Look at the memory of all processes together; for runtimes that start others."""
         self._memory.sample()
+        _adoption.collect()
 
-    async def kill(self) -> None:
-        """Kill everything of the environment and wait until it is gone."""
+    async def kill(self) -> int:
+        """Kill everything of the environment, wait until it is gone, return its peak memory."""
         from asyncio import sleep  # noqa: PLC0415 - see the top
 
         self._stop_watching()
+        # Descent is seen as long as the parents live: first of all, then.
+        self._kill_those_left()
         signal_group(self.pid)
         for pause in _pauses():
             if not self._kill_those_left():
                 break
             await sleep(pause)
         # Collected only now: until then its number cannot become somebody else's.
-        self._popen.wait()
+        peak = self._memory.exited(self._collect())
         self._memory.close()
+        _adoption.roots.discard(self.pid)
+        return peak
 
     def kill_now(self) -> None:
         """Kill what can be killed at once, without waiting: for the way out of a crash."""
-        signal_group(self.pid)
         self._kill_those_left()
+        signal_group(self.pid)
 
     def _kill_those_left(self) -> bool:
         left = [pid for pid in self._everybody() if process_table.is_running(pid)]
         for pid in left:
             _signal(pid)
+        _adoption.collect()
         return bool(left)
 
     def _everybody(self) -> set[int]:
         descendants = process_table.descendants(self.pid)
-        return {self.pid, *descendants, *process_table.members(self._marker)} - {os.getpid()}
+        members = process_table.members(self._marker)
+        return {self.pid, *descendants, *members, *_adoption.strays()} - {os.getpid()}
+
+    def _collect(self) -> int:
+        """Take the ended process out of the process table; return its rusage's peak."""
+        if self._popen.returncode is None:
+            try:
+                _, status, usage = os.wait4(self.pid, 0)
+            except ChildProcessError:  # somebody else in this process has waited for it
+                self._popen.returncode = 0
+                return 0
+            self._popen.returncode = os.waitstatus_to_exitcode(status)
+            return usage.ru_maxrss * _MAXRSS_UNIT
+        return 0
 
     def _exit_status(self) -> ExitStatus:
         """Read how it ended, and leave its entry in the process table."""
@@ -162,7 +226,7 @@ def _pauses() -> Iterator[float]:
 
 
 def _wait_in_thread(
-    loop: AbstractEventLoop, popen: subprocess.Popen[bytes], ended: Callable[[], None]
+    loop: AbstractEventLoop, popen: subprocess.Popen[bytes], ended: Callable[[], object]
 ) -> None:
     def wait() -> None:
         popen.wait()

@@ -1,0 +1,105 @@
+"""An emulator in a thread of its own, for code that has no event loop: tests above all.
+
+with running_function("app.handler", task_root="src") as function:
+    function.invoke({"name": "you"}).json()
+    boto3.client("lambda", endpoint_url=function.invoke_api, ...)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rie.core.invocation import InvocationType
+from rie.emulator import Emulator, InvokeResult
+from rie.settings import Settings
+
+
+class BackgroundFunction:
+    """A function that runs; its methods may be called from any thread."""
+
+    def __init__(self, emulator: Emulator, loop: asyncio.AbstractEventLoop) -> None:
+        self._emulator = emulator
+        self._loop = loop
+        self.invoke_api = emulator.invoke_api  # boto3's endpoint_url
+        self.name = emulator.settings.function_name
+
+    def invoke(  # noqa: PLR0913 - the parameters of AWS's Invoke
+        self,
+        payload: object = None,
+        *,
+        invocation_type: InvocationType = "RequestResponse",
+        qualifier: str | None = None,
+        client_context: object = None,
+        trace_header: str | None = None,
+        timeout: float | None = None,
+    ) -> InvokeResult:
+        """Invoke the function and wait; the result has the end of its log.
+
+        `timeout` bounds the waiting in seconds (TimeoutError), not the function. See
+        Emulator.invoke for the rest.
+        """
+        call = self._emulator.invoke(
+            payload,
+            invocation_type=invocation_type,
+            qualifier=qualifier,
+            client_context=client_context,
+            trace_header=trace_header,
+            tail=True,
+        )
+        return asyncio.run_coroutine_threadsafe(call, self._loop).result(timeout)
+
+
+@contextmanager
+def running_function(
+    handler: str | None = None,
+    /,
+    **settings: Any,  # noqa: ANN401 - fields of Settings
+) -> Iterator[BackgroundFunction]:
+    """Run a function until the context is left. Raises SettingsError.
+
+    `handler` is run by our bootstrap on this interpreter; give `command` for another runtime.
+    The Invoke API gets a port from the kernel unless `listen` says otherwise.
+    """
+    wanted = _settings(handler, settings)
+    started: Future[tuple[BackgroundFunction, asyncio.Event]] = Future()
+    thread = threading.Thread(
+        target=lambda: asyncio.run(_run(wanted, started)), name="rie", daemon=True
+    )
+    thread.start()
+    function, stop = started.result()
+    try:
+        yield function
+    finally:
+        function._loop.call_soon_threadsafe(stop.set)  # noqa: SLF001 - this module's own class
+        thread.join()
+
+
+async def _run(
+    settings: Settings, started: Future[tuple[BackgroundFunction, asyncio.Event]]
+) -> None:
+    stop = asyncio.Event()
+    try:
+        async with Emulator(settings) as emulator:
+            function = BackgroundFunction(emulator, asyncio.get_running_loop())
+            started.set_result((function, stop))
+            await stop.wait()
+    except BaseException as error:
+        if started.done():
+            raise
+        started.set_exception(error)
+
+
+def _settings(handler: str | None, fields: dict[str, Any]) -> Settings:
+    fields.setdefault("listen", ("127.0.0.1", 0))
+    if handler is not None:
+        fields.setdefault("handler", handler)
+        fields.setdefault("command", (sys.executable, "-P", "-m", "bootstrap", handler))
+    fields["task_root"] = Path(fields.get("task_root", ".")).absolute()
+    return Settings(**fields)
