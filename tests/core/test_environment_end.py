@@ -17,6 +17,8 @@ from rie.core.events import (
     DeadlinePassed,
     Emit,
     End,
+    ErrorPosted,
+    Event,
     InvocationAssigned,
     NextPolled,
     ProcessesGone,
@@ -90,6 +92,27 @@ def test_the_timeout_covers_the_runtime_after_its_answer_without_a_second_answer
     (report,) = told(environment.receive(ProcessesGone(), 5.1), Report)
 
     assert report.status == "timeout"
+
+
+def test_a_timeout_is_told_as_of_its_deadline_however_late_the_timer() -> None:
+    environment = make_running(at=2.0)
+    environment.receive(DeadlinePassed(), 5.7)
+
+    actions = environment.receive(ProcessesGone(), 6.0)
+
+    assert [line.at for line in told(actions, TimedOut)] == [5.0]
+    assert [report.duration for report in told(actions, Report)] == [TIMEOUT]
+
+
+@pytest.mark.parametrize("cut", [DeadlinePassed(), CRASH, RetireRequested()])
+def test_the_failure_that_the_caller_was_told_is_the_one_reported(cut: Event) -> None:
+    environment = make_posting("error")
+    environment.receive(ErrorPosted("post", b"{}", b"application/json", "Function.Bad"), 2.6)
+    environment.receive(cut, 5.0)
+
+    (report,) = told(environment.receive(ProcessesGone(), 5.1), Report)
+
+    assert (report.status, report.error_type) == ("error", "Function.Bad")
 
 
 # Crashes
@@ -257,7 +280,12 @@ def test_an_invocation_that_was_answered_is_not_refused_by_the_end() -> None:
     environment = make_answered()
 
     assert environment.receive(RetireRequested(), 3.0) == [Reset()]
-    assert kinds(environment.receive(ProcessesGone(), 3.1)) == ["RuntimeDone", "Report", "End"]
+    actions = environment.receive(ProcessesGone(), 3.1)
+
+    assert kinds(actions) == ["RuntimeDone", "Report", "End"]
+    assert [(report.status, report.error_type) for report in told(actions, Report)] == [
+        ("success", None)
+    ]
 
 
 def test_an_init_phase_cut_off_by_the_end_is_reported_as_failed() -> None:

@@ -297,6 +297,6 @@ class PatientWorld(World):
 
 
 TestWorld = World.TestCase
-TestWorld.settings = settings(max_examples=300, stateful_step_count=50, deadline=None)
+TestWorld.settings = settings(max_examples=150, stateful_step_count=50, deadline=None)
 TestPatientWorld = PatientWorld.TestCase
-TestPatientWorld.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestPatientWorld.settings = settings(max_examples=75, stateful_step_count=40, deadline=None)

@@ -41,12 +41,12 @@ from rie.core.events import (
     StartRuntime,
 )
 from rie.core.exit_status import ExitStatus
-from rie.core.invocation import Invocation
+from rie.core.invocation import Failure, Invocation, Outcome, Refused
 from rie.core.platform import Report, Start
 from rie.core.states import Phase, RuntimeState
 from tests.core.makers import make_function, make_invocation
 
-request_numbers = st.integers(0, 4)
+request_numbers = st.integers(0, 2)
 tokens = st.integers(0, 30)
 kinds = st.sampled_from(("response", "error"))
 flaws = st.sampled_from(("mode", "size", "truncated"))
@@ -63,9 +63,11 @@ class Histories(RuleBasedStateMachine):
         self.fresh = 100  # tokens above those that rules draw
         self.taken: list[Invocation] = []
         self.answered: list[Invocation] = []
+        self.last_outcome: Outcome | None = None
         self.started: list[str] = []  # request ids, in the order of their START
         self.reported: list[str] = []
         self.init_durations = 0
+        self.suppressed = False
         self.parked: set[int] = set()
         self.began: dict[int, Invocation] = {}  # post -> what was in hand when it began
         self.resetting = False
@@ -99,9 +101,11 @@ class Histories(RuleBasedStateMachine):
                 assert action.invocation in self.taken
                 assert action.invocation not in self.answered, "answered twice"
                 self.answered.append(action.invocation)
+                self.last_outcome = action.outcome
             case StartRuntime():
                 assert not self.resetting, "a start during a Reset"
                 assert self.environment.phase in {Phase.INIT, Phase.INVOKE}
+                self.suppressed = self.suppressed or action.phase == "invoke"
             case BecomeFree():
                 assert is_last
                 assert not self.resetting
@@ -129,8 +133,24 @@ class Histories(RuleBasedStateMachine):
         if isinstance(action.event, Report):
             self.reported.append(action.event.request_id)
             assert self.started == self.reported, "a report without a start"
-            self.init_durations += action.event.init_duration is not None
-            assert self.init_durations <= 1, "there is one init phase, and its time is told once"
+            self.check_verdict(action.event)
+            if action.event.init_duration is not None:
+                self.init_durations += 1
+                assert not self.suppressed, "an init inside an invocation has no Init Duration"
+                assert self.init_durations == 1, "there is one init phase, told once"
+
+    def check_verdict(self, report: Report) -> None:
+        """What the caller was told is what the log says."""
+        match self.last_outcome:
+            case Failure(status="timeout"):
+                assert (report.status, report.error_type) == ("timeout", None)
+            case Failure(error_type=error_type):
+                assert (report.status, report.error_type) == ("error", error_type)
+            case Refused():
+                assert report.status == "failure"
+            case _:
+                # It answered; whether it came as far as the next poll is another question.
+                assert report.status != "failure"
 
     def token(self) -> int:
         self.fresh += 1
@@ -148,9 +168,9 @@ class Histories(RuleBasedStateMachine):
             case Phase.CREATED, _:
                 self.start()
             case (Phase.READY, _) if self.parked:
-                self.invocation_assigned(number=self.fresh % 5)
+                self.invocation_assigned(number=self.fresh % 3)
             case Phase.COLD, _:
-                self.invocation_assigned(number=self.fresh % 5)
+                self.invocation_assigned(number=self.fresh % 3)
             case ((Phase.RESETTING | Phase.SHUTDOWN), _):
                 self.processes_gone()
             case Phase.INVOKE, RuntimeState.RUNNING:
@@ -183,7 +203,7 @@ class Histories(RuleBasedStateMachine):
 
     @rule()
     def deadline_passes_or_does_not(self) -> None:
-        self.feed(DeadlinePassed())
+        assert self.feed(DeadlinePassed()) is not None
 
     @rule(memory=st.integers(0, 2**30))
     def next_polled(self, memory: int) -> None:
@@ -259,7 +279,7 @@ class Histories(RuleBasedStateMachine):
 
     @rule(status=exits)
     def runtime_exited(self, status: ExitStatus) -> None:
-        self.feed(RuntimeExited(status))
+        assert self.feed(RuntimeExited(status)) is not None, "a fact cannot be refused"
 
     @rule()
     def runtime_not_started(self) -> None:
@@ -272,7 +292,7 @@ class Histories(RuleBasedStateMachine):
     @rule(really=st.sampled_from((True, False, False, False)))
     def retire_requested(self, really: bool) -> None:  # noqa: FBT001
         if really:
-            self.feed(RetireRequested())
+            assert self.feed(RetireRequested()) is not None
 
     # What holds at all times
 
@@ -280,6 +300,10 @@ class Histories(RuleBasedStateMachine):
     def what_runs_has_a_deadline(self) -> None:
         runs = self.environment.phase in {Phase.INIT, Phase.INVOKE}
         assert not runs or self.environment.deadline is not None
+
+    @invariant()
+    def the_polls_it_keeps_are_those_that_wait(self) -> None:
+        assert sorted(map(str, self.environment._polls)) == sorted(map(str, self.parked))
 
     @invariant()
     def an_environment_waits_for_nobody_without_an_answer_but_the_one_in_hand(self) -> None:
@@ -299,7 +323,7 @@ class Histories(RuleBasedStateMachine):
 
 
 TestHistories = Histories.TestCase
-TestHistories.settings = settings(max_examples=400, stateful_step_count=50, deadline=None)
+TestHistories.settings = settings(max_examples=200, stateful_step_count=50, deadline=None)
 
 
 def test_a_late_answer_without_a_nonce_is_gone_for_as_long_as_ids_are_kept() -> None:
