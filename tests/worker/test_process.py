@@ -210,7 +210,7 @@ async def test_an_exit_that_a_child_outlives_is_told_at_once(start: Start) -> No
 
     assert await started.exit_status() == ExitStatus(7)
     await started.kill()
-    assert started.output_is_closed()
+    await until(started.output_is_closed)
 
 
 async def test_what_was_killed_is_not_told_as_an_exit(start: Start) -> None:
@@ -265,7 +265,7 @@ async def test_a_killed_runtime_leaves_neither_zombie_nor_open_file(start: Start
 
     assert not is_listed(started.process.pid)
     assert len(open_files()) == before + 1  # the test's own end of the pipe
-    assert started.output_is_closed()
+    await until(started.output_is_closed)
 
 
 async def test_a_runtime_that_ended_by_itself_leaves_nothing_either(start: Start) -> None:
@@ -332,7 +332,7 @@ async def test_a_runtime_that_ignores_signals_dies(start: Start) -> None:
     await started.kill()
 
     assert not is_listed(started.process.pid)
-    assert started.output_is_closed()
+    await until(started.output_is_closed)
 
 
 async def test_children_started_while_they_are_being_killed_die_too(start: Start) -> None:
@@ -352,7 +352,7 @@ for number in range(150):
     await started.kill()
 
     assert not list(process_table.members(started.marker))
-    assert started.output_is_closed()
+    await until(started.output_is_closed)
 
 
 async def test_only_what_bears_the_mark_is_killed(start: Start) -> None:
