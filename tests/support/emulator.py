@@ -157,8 +157,15 @@ def running_emulator(**settings: Any) -> Iterator[RunningEmulator]:  # noqa: ANN
 class ScriptedFunction:
     """A function whose runtimes are scripted, and its callers."""
 
-    def __init__(self, emulator: RunningEmulator, script: Script, stack: ExitStack) -> None:
+    def __init__(
+        self,
+        emulator: RunningEmulator,
+        script: Script,
+        stack: ExitStack,
+        end: Callable[[], None],
+    ) -> None:
         self.running = emulator
+        self.end = end  # ends the emulator, and leaves connections and runtimes to look at
         self.url = emulator.url
         self.log = emulator.log
         self.script = script
@@ -214,12 +221,9 @@ class ScriptedFunction:
 @contextmanager
 def scripted_function(**settings: Any) -> Iterator[ScriptedFunction]:  # noqa: ANN401 - as Settings
     """Run an emulator, the function's command being a scripted runtime's."""
-    with (
-        Script() as script,
-        ExitStack() as stack,
-        running_emulator(**{"command": script.command} | settings) as emulator,
-    ):
-        yield ScriptedFunction(emulator, script, stack)
+    with Script() as script, ExitStack() as stack, ExitStack() as life:
+        emulator = life.enter_context(running_emulator(**{"command": script.command} | settings))
+        yield ScriptedFunction(emulator, script, stack, life.close)
 
 
 @cache
