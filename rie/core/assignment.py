@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Hashable
-from dataclasses import dataclass
 from typing import Generic, Literal, TypeVar
+
+from rie.core.value import value
 
 Env = TypeVar("Env", bound=Hashable)
 Work = TypeVar("Work")
@@ -18,7 +19,7 @@ Work = TypeVar("Work")
 OnBusy = Literal["wait", "throttle"]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Give(Generic[Env, Work]):
     """Give the work to an environment that is free."""
 
@@ -26,19 +27,19 @@ class Give(Generic[Env, Work]):
     work: Work
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class StartEnvironment:
     """Start one more environment."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Throttle(Generic[Work]):
     """Refuse the work: concurrency is used up."""
 
     work: Work
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Retire(Generic[Env]):
     """End an environment that is free."""
 
@@ -83,6 +84,8 @@ class Assignment(Generic[Env, Work]):
 
     def arrive(self, work: Work, *, patient: bool = False) -> list[Decision[Env, Work]]:
         """Take in work. What is `patient` (an asynchronous invocation) is never throttled."""
+        if self._free and not self._waiting:
+            return [self._give(work)]
         in_flight = len(self._unanswered) + len(self._waiting)
         if self._on_busy == "throttle" and not patient and in_flight >= self._most:
             return [Throttle(work)]
@@ -108,7 +111,7 @@ class Assignment(Generic[Env, Work]):
             self._ending.add(environment)
             return [Retire(environment), *self._match()]
         self._free[environment] = now
-        return self._match()
+        return self._match() if self._waiting else []
 
     def ended(self, environment: Env) -> list[Decision[Env, Work]]:
         """Forget an environment."""
@@ -145,13 +148,16 @@ class Assignment(Generic[Env, Work]):
         life = float("inf") if self._max_lifetime is None else self._max_lifetime
         return min(self._free[env] + idle, self._born[env] + life)
 
+    def _give(self, work: Work) -> Give[Env, Work]:
+        # The one that was busy last: its memory is still in the processor's caches.
+        env, _ = self._free.popitem()
+        self._unanswered.add(env)
+        return Give(env, work)
+
     def _match(self) -> list[Decision[Env, Work]]:
         decisions: list[Decision[Env, Work]] = []
         while self._waiting and self._free:
-            # The one that was busy last: its memory is still in the processor's caches.
-            env, _ = self._free.popitem()
-            self._unanswered.add(env)
-            decisions.append(Give(env, self._waiting.popleft()))
+            decisions.append(self._give(self._waiting.popleft()))
         missing = len(self._waiting) - self._coming()
         room = self._most - len(self._born) - self._requested
         for _ in range(min(missing, room)):

@@ -8,23 +8,23 @@ identity. Memory is in bytes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 from rie.core.exit_status import ExitStatus
 from rie.core.invocation import Invocation, Outcome, Payload
 from rie.core.platform import InitPhase, PlatformEvent
+from rie.core.value import value
 
 PostKind = Literal["response", "error"]
 Flaw = Literal["mode", "size", "truncated"]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class StartRequested:
     """The environment is to be brought up, ahead of any invocation."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RuntimeNotStarted:
     """There is nothing that could be started; `error_type` and message say why."""
 
@@ -32,14 +32,14 @@ class RuntimeNotStarted:
     message: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RuntimeExited:
     """The runtime's process ended, by itself or by a signal."""
 
     status: ExitStatus
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class NextPolled:
     """The runtime asked for an invocation. `memory` is the environment's peak so far."""
 
@@ -47,14 +47,14 @@ class NextPolled:
     memory: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class PollAbandoned:
     """A parked poller hung up."""
 
     poll: object
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class PostBegun:
     """The head of a /response or /error arrived. The body is still to come."""
 
@@ -64,7 +64,7 @@ class PostBegun:
     invocation_id: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ResponsePosted:
     """The body of a /response is complete."""
 
@@ -73,7 +73,7 @@ class ResponsePosted:
     content_type: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ErrorPosted:
     """The body of an /error is complete; `error_type` has been filtered."""
 
@@ -83,7 +83,7 @@ class ErrorPosted:
     error_type: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class PostSpoiled:
     """A post that had begun cannot be taken, and has cost the invocation its answer."""
 
@@ -91,7 +91,7 @@ class PostSpoiled:
     flaw: Flaw
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class InitErrorPosted:
     """The runtime says that it cannot begin; `error_type` has been filtered."""
 
@@ -100,24 +100,24 @@ class InitErrorPosted:
     error_type: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class InvocationAssigned:
     """The environment has been free since it said so, and is given an invocation."""
 
     invocation: Invocation
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class DeadlinePassed:
     """The clock has reached the environment's deadline."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RetireRequested:
     """The environment is to be ended: idle for too long, too old, or everything stops."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ProcessesGone:
     """A Reset has been carried out: no process is left, all output has been read."""
 
@@ -142,14 +142,14 @@ Event = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class StartRuntime:
     """Start the processes. `phase` is "invoke" for an init inside an invocation."""
 
     phase: InitPhase
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class SendInvocation:
     """Answer a parked poll with the invocation. `deadline` is on the core's clock."""
 
@@ -158,7 +158,7 @@ class SendInvocation:
     deadline: float
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Complete:
     """Give the caller its outcome."""
 
@@ -166,24 +166,24 @@ class Complete:
     outcome: Outcome
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Emit:
     """Tell the log (and whoever else listens)."""
 
     event: PlatformEvent
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class BecomeFree:
     """The environment can take an invocation now."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Reset:
     """Kill every process of the environment. Always the last of its list."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class End:
     """The environment is over; nothing of it may stay."""
 

@@ -8,12 +8,12 @@ shape (and key order) recorded from AWS.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import Literal
 
 from rie.core.errors import ServiceError
 from rie.core.limits import MAX_RESPONSE_PAYLOAD
 from rie.core.platform import Status, Tracing
+from rie.core.value import named_value, value
 
 Payload = bytes | memoryview
 
@@ -22,7 +22,7 @@ InvocationType = Literal["RequestResponse", "Event", "DryRun"]
 JSON = b"application/json"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@named_value
 class Invocation:
     """One run of the function, as the caller asked for it.
 
@@ -44,7 +44,7 @@ class Invocation:
     log_tail: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Success:
     """The function's answer: bytes as the runtime posted them."""
 
@@ -52,7 +52,7 @@ class Success:
     content_type: bytes = JSON
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Failure:
     """The function failed. `payload` is the error document that the caller gets.
 
@@ -65,7 +65,7 @@ class Failure:
     content_type: bytes = JSON
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Refused:
     """The function never ran, or its run was cut off by the service itself."""
 

@@ -8,14 +8,15 @@ Names follow the Telemetry API's event reference (developer guide).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+from rie.core.value import named_value, value
 
 InitPhase = Literal["init", "invoke"]
 Status = Literal["success", "error", "timeout", "failure"]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Tracing:
     """The X-Amzn-Trace-Id header of one invocation, and whether it is sampled."""
 
@@ -23,7 +24,7 @@ class Tracing:
     sampled: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@named_value
 class InitStart:
     """The runtime's process is about to be started.
 
@@ -34,7 +35,7 @@ class InitStart:
     phase: InitPhase
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@named_value
 class InitRuntimeDone:
     """The runtime has asked for its first invocation, or failed to."""
 
@@ -44,7 +45,7 @@ class InitRuntimeDone:
     error_type: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@named_value
 class InitReport:
     """The init phase is over; `duration` from InitStart to its end."""
 
@@ -55,7 +56,7 @@ class InitReport:
     error_type: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@named_value
 class Start:
     """An invocation is about to be given to the runtime."""
 
@@ -65,7 +66,7 @@ class Start:
     tracing: Tracing | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@named_value
 class TimedOut:
     """The invocation ran into the function's timeout (`timeout` seconds)."""
 
@@ -74,7 +75,7 @@ class TimedOut:
     timeout: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@named_value
 class Fault:
     """The runtime ended, or never began: `message` is the line's text without its id."""
 
@@ -84,7 +85,7 @@ class Fault:
     error_type: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@named_value
 class RuntimeDone:
     """The runtime has answered and asked for more, or will never do so."""
 
@@ -97,7 +98,7 @@ class RuntimeDone:
     tracing: Tracing | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@named_value
 class Report:
     """The invocation is over: the REPORT line's figures.
 

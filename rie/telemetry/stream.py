@@ -73,11 +73,15 @@ class LogStream:
 
     def platform(self, event: PlatformEvent) -> None:
         """Log what the platform did."""
-        self._write(self._renderer.render(event))
+        lines = self._renderer.render(event)
+        if lines:
+            self._write(lines)
 
     def function(self, line: FunctionLine) -> None:
         """Log what the function, an extension or a child of theirs printed."""
-        self._write(self._renderer.function(line))
+        lines = self._renderer.function(line)
+        if lines:
+            self._write(lines)
 
     def begin_tail(self) -> None:
         """Keep the end of what is logged from now on."""
@@ -99,8 +103,6 @@ class LogStream:
             sink.close()
 
     def _write(self, lines: bytes) -> None:
-        if not lines:
-            return
         if self._tail is not None:
             self._tail += lines
             if len(self._tail) > _TAIL_SLACK:

@@ -192,7 +192,9 @@ class EnvironmentDriver:
             now = time.monotonic()
         for action in self._environment.receive(event, now):
             self._carry_out(action)
-        self._set_timer(self._environment.deadline)
+        deadline = self._environment.deadline
+        if deadline is not None and (self._timer is None or deadline < self._timer_at):
+            self._set_timer(deadline)
 
     def _carry_out(self, action: Action) -> None:
         match action:
@@ -213,7 +215,7 @@ class EnvironmentDriver:
 
     def _emit(self, event: platform.PlatformEvent) -> None:
         self.log.platform(event)
-        if isinstance(event, platform.Report) and self._owed is not None:
+        if self._owed is not None and isinstance(event, platform.Report):
             (reply, outcome), self._owed = self._owed, None
             reply(outcome, self.log.end_tail())
 
@@ -281,13 +283,12 @@ class EnvironmentDriver:
 
     # Timers
 
-    def _set_timer(self, deadline: float | None) -> None:
-        """See that `deadline` is kept. A timer that is early anyway is left as it is.
+    def _set_timer(self, deadline: float) -> None:
+        """See that `deadline` is kept.
 
-        So a function that is called often costs one timer per timeout, not per invocation.
+        A timer that is early anyway is left as it is and looks again when it fires: so a
+        function that is called often costs one timer per timeout, not per invocation.
         """
-        if deadline is None or (self._timer is not None and self._timer_at <= deadline):
-            return
         if self._timer is not None:
             self._timer.cancel()
         self._timer_at = deadline
@@ -297,7 +298,9 @@ class EnvironmentDriver:
         self._timer = None
         deadline = self._environment.deadline
         now = time.monotonic()
-        if deadline is not None and now >= deadline:
+        if deadline is None:
+            return
+        if now >= deadline:
             self._receive(DeadlinePassed(), now)
         else:
             self._set_timer(deadline)

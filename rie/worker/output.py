@@ -78,6 +78,11 @@ class LineSplitter:
             lines += _pieces(line) or [b""]
         return lines + self._overflow()
 
+    @property
+    def partial(self) -> bool:
+        """Whether something came after the last newline."""
+        return bool(self._partial)
+
     def end(self) -> list[bytes]:
         """Return what came after the last newline as a line of its own, if there was any."""
         partial, self._partial = bytes(self._partial), bytearray()
@@ -111,6 +116,11 @@ class FrameSplitter:
         while self._step(records):
             pass
         return records
+
+    @property
+    def partial(self) -> bool:
+        """Whether there is a record, or something that is none, that has not ended."""
+        return bool(self._buffer) or self._record is not None or self._stray.partial
 
     def end(self) -> list[FunctionLine]:
         """Return what is there of a record, and expect a frame to begin next."""
@@ -196,10 +206,12 @@ class Output:
 
     def flush_partial(self) -> None:
         """Make lines of what was printed without a newline: its writer is gone, or done."""
-        for line in self._lines.end():
-            self._on_line(FunctionLine(line))
-        for record in self._frames.end():
-            self._on_line(record)
+        if self._lines.partial:
+            for line in self._lines.end():
+                self._on_line(FunctionLine(line))
+        if self._frames.partial:
+            for record in self._frames.end():
+                self._on_line(record)
 
     def close(self) -> None:
         """Let go of both pipes, at once, whoever still holds their other ends."""

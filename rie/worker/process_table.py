@@ -62,7 +62,8 @@ def is_running(pid: int) -> bool:
 
 def resident(pid: int) -> int:
     """Memory that a process has resident now."""
-    return _resident_in(_read(f"{_PROC}/{pid}/statm"))
+    fields = _read(f"{_PROC}/{pid}/statm").split(None, 2)
+    return int(fields[1]) * _PAGE if len(fields) > 1 else 0
 
 
 class PeakMemory:
@@ -70,13 +71,12 @@ class PeakMemory:
 
     The kernel keeps the mark of each process (VmHWM), but writes a page of text to tell it:
     9 us, more than all else that is done for an invocation's report. So it is asked at most
-    once a millisecond; in between, the resident size (1 us) says whether there is a new peak.
-    A peak that comes and goes within such a millisecond is told by the next reading.
+    once a millisecond. It is never forgotten: a peak within that millisecond is told by the
+    next reading.
     """
 
     def __init__(self, pid: int) -> None:
         self._status = _open(f"{_PROC}/{pid}/status")
-        self._statm = _open(f"{_PROC}/{pid}/statm")
         self._children = _open(f"{_PROC}/{pid}/task/{pid}/children")
         self._pid = pid
         self._peak = 0
@@ -85,11 +85,11 @@ class PeakMemory:
     def read(self) -> int:
         """Return the peak: the kernel's own mark, or what all processes held together."""
         now = time.monotonic()
-        if now - self._asked >= _MARK_INTERVAL or self._resident() > self._peak:
+        if now - self._asked >= _MARK_INTERVAL:
             self._asked = now
             self._peak = max(self._peak, self._mark())
-        if _pread(self._children):
-            self._add_up()
+            if _pread(self._children):
+                self._add_up()
         return self._peak
 
     def sample(self) -> None:
@@ -109,10 +109,10 @@ class PeakMemory:
 
     def close(self) -> None:
         """Close the files."""
-        for descriptor in (self._status, self._statm, self._children):
+        for descriptor in (self._status, self._children):
             if descriptor >= 0:
                 os.close(descriptor)
-        self._status = self._statm = self._children = -1
+        self._status = self._children = -1
 
     def _add_up(self) -> None:
         together = resident(self._pid) + sum(map(resident, descendants(self._pid)))
@@ -121,20 +121,12 @@ class PeakMemory:
     def _mark(self) -> int:
         return _mark_in(_pread(self._status))
 
-    def _resident(self) -> int:
-        return _resident_in(_pread(self._statm))
-
 
 def _mark_in(status: bytes) -> int:
     start = status.find(b"VmHWM:")
     if start < 0:  # a zombie has no memory to tell of
         return 0
     return int(status[start + 6 : status.index(b"kB", start)]) * 1024
-
-
-def _resident_in(statm: bytes) -> int:
-    fields = statm.split(None, 2)
-    return int(fields[1]) * _PAGE if len(fields) > 1 else 0
 
 
 def _children(pid: int) -> Iterator[int]:
