@@ -34,7 +34,7 @@ class Histories(RuleBasedStateMachine):
         most=st.integers(1, 3),
         throttle=st.booleans(),
         idle_timeout=st.sampled_from((None, 1.0, 4.0)),
-        max_lifetime=st.sampled_from((None, 5.0)),
+        max_lifetime=st.sampled_from((None, 2.0)),
     )
     def begin(
         self,
@@ -133,6 +133,10 @@ class Histories(RuleBasedStateMachine):
             group.discard(environment)
         self.carry_out(self.assignment.ended(environment))
 
+    @rule(seconds=st.sampled_from((1.0, 3.0)))
+    def time_passes_and_the_timer_is_late(self, seconds: float) -> None:
+        self.now += seconds
+
     @rule(seconds=st.sampled_from((0.5, 1.0, 3.0)))
     def time_passes(self, seconds: float) -> None:
         self.now += seconds
@@ -184,4 +188,4 @@ class Histories(RuleBasedStateMachine):
 
 
 TestHistories = Histories.TestCase
-TestHistories.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestHistories.settings = settings(max_examples=300, stateful_step_count=40, deadline=None)
