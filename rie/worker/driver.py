@@ -135,6 +135,8 @@ class EnvironmentDriver:
         if invocation.log_tail:
             self.log.begin_tail()
         self._receive(InvocationAssigned(invocation))
+        if self._memory_timer is None and self._runtime is not None:
+            self._watch_memory(MEMORY_INTERVAL)
 
     def retire(self) -> None:
         """End it; the owner hears environment_ended when nothing of it is left."""
@@ -314,10 +316,12 @@ class EnvironmentDriver:
         self._memory_timer = None
         if self._runtime is None:
             return
-        if self.phase in {Phase.INIT, Phase.INVOKE}:
+        if self.phase in _BUSY:  # an idle environment costs nothing; the next call looks again
             self._runtime.sample_memory()
-        self._watch_memory(min(2 * interval, MEMORY_INTERVAL))
+            self._watch_memory(min(2 * interval, MEMORY_INTERVAL))
 
+
+_BUSY = frozenset({Phase.INIT, Phase.INVOKE})
 
 # Deadlines are told in wall-clock time, kept on the monotonic clock.
 _EPOCH_OFFSET = time.time() - time.monotonic()
