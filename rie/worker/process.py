@@ -161,6 +161,7 @@ class RuntimeProcess:
         from asyncio import sleep  # noqa: PLC0415 - see the top
 
         self._stop_watching()
+        self._memory.sample()  # what is killed tells nothing any more
         # Descent is seen as long as the parents live: first of all, then.
         self._kill_those_left()
         signal_group(self.pid)
