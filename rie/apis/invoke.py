@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 from functools import partial
 from typing import cast
 from urllib.parse import parse_qs
 
 import orjson
 
+from rie.apis import json_text
 from rie.apis.errors import service_error
 from rie.core.arn import parse_reference
 from rie.core.errors import (
@@ -189,20 +189,11 @@ def _qualifier(query: bytes) -> str | None:
 def _check_json(payload: Payload) -> None:
     """Raise InvalidRequestContentException unless the payload is one JSON text."""
     try:
-        orjson.loads(payload)
-    except orjson.JSONDecodeError:
-        # AWS's parser takes a lone surrogate escape, orjson does not: the slower one decides.
-        try:
-            json.loads(str(payload, "utf-8"), parse_constant=_refuse_constant)
-        except (ValueError, RecursionError) as error:
-            raise InvalidRequestContentException(
-                "Could not parse request body into json: Could not parse payload into json: "
-                f"{error}"
-            ) from None
-
-
-def _refuse_constant(name: str) -> object:
-    raise ValueError(f"{name} is not JSON")
+        json_text.check(payload)
+    except (ValueError, RecursionError) as error:
+        raise InvalidRequestContentException(
+            f"Could not parse request body into json: Could not parse payload into json: {error}"
+        ) from None
 
 
 def _client_context(header: bytes | None) -> bytes | None:
