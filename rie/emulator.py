@@ -13,7 +13,7 @@ import json
 import os
 import signal
 from collections.abc import Callable, Coroutine
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -25,6 +25,7 @@ from rie.apis.invoke import invoke_api
 from rie.apis.runtime import runtime_api
 from rie.core.arn import FunctionReference
 from rie.core.assignment import Assignment
+from rie.core.errors import InvalidParameterValueException
 from rie.core.invocation import Failure, Invocation, InvocationType, Outcome, Payload, Refused
 from rie.groundwork import EnvironmentGround, Groundwork, lay_groundwork
 from rie.http.exchange import Exchange
@@ -91,7 +92,7 @@ class Emulator:
             await self._begin(ground)
         except BaseException:
             ground.abandon()
-            await self._tasks.__aexit__(None, None, None)
+            await self._end()
             raise
         return self
 
@@ -101,9 +102,7 @@ class Emulator:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        await self._fleet.close()
-        await self._server.close(FLUSH_GRACE)
-        await self._tasks.__aexit__(None, None, None)
+        await self._end()
 
     @property
     def invoke_api(self) -> str:
@@ -136,23 +135,46 @@ class Emulator:
             payload=_encoded(payload),
             arn=function.arn,
             version=function.version,
-            tracing=tracing(trace_header.encode() if trace_header else None),
+            tracing=tracing(_header(trace_header)),
             client_context=orjson.dumps(client_context) if client_context is not None else None,
             type=invocation_type,
             log_tail=tail,
         )
         if invocation_type == "DryRun":
             return InvokeResult(invocation.request_id, b"")
+        if invocation_type == "Event":
+            self._invoker.run(invocation, _nobody)
+            return InvokeResult(invocation.request_id, b"")
         answer: asyncio.Future[InvokeResult] = self._loop.create_future()
         self._invoker.run(invocation, _resolving(answer, invocation))
-        if invocation_type == "Event":
-            return InvokeResult(invocation.request_id, b"")
         return await answer
 
     def kill_now(self) -> None:
         """Kill every process of every environment without waiting."""
         for driver in self._fleet.environments:
             driver.kill_now()
+
+    # Ending
+
+    async def _end(self) -> None:
+        """End all that was begun, also when this is cancelled: no process may stay behind."""
+        ending = self._loop.create_task(self._end_each())
+        cancelled: asyncio.CancelledError | None = None
+        while not ending.done():
+            try:
+                await asyncio.wait({ending})
+            except asyncio.CancelledError as error:
+                cancelled = error
+        if cancelled is not None:
+            raise cancelled
+        ending.result()
+
+    async def _end_each(self) -> None:
+        """End each part, whatever becomes of the others."""
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(self._tasks.__aexit__, None, None, None)
+            stack.push_async_callback(self._server.close, FLUSH_GRACE)
+            stack.push_async_callback(self._fleet.close)
 
     # Building
 
@@ -275,6 +297,10 @@ def _stopper(
     return stopped
 
 
+def _nobody(outcome: Outcome, tail: bytes | None) -> None:
+    """Hear the outcome of an invocation that nobody waits for."""
+
+
 def _resolving(
     answer: asyncio.Future[InvokeResult], invocation: Invocation
 ) -> Callable[[Outcome, bytes | None], None]:
@@ -312,6 +338,13 @@ def _on_error(exchange: Exchange | None, error: BaseException) -> None:
         request=repr(request),
         exc_info=error,
     )
+
+
+def _header(value: str | None) -> bytes | None:
+    """Encode what is to be a header's value; InvalidParameterValueException when it cannot be."""
+    if value is not None and not value.isprintable():
+        raise InvalidParameterValueException(f"{value!r} is no header's value")
+    return value.encode() if value else None
 
 
 def _encoded(payload: object) -> Payload:
