@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,17 +43,23 @@ class BackgroundFunction:
         """Invoke the function and wait; the result has the end of its log.
 
         `timeout` bounds the waiting in seconds (TimeoutError), not the function. See
-        Emulator.invoke for the rest.
+        Emulator.invoke for the rest. Raises RuntimeError once the function's context was left.
         """
+        if self._loop.is_closed():
+            raise RuntimeError(f"{self.name} is not running any more: its context was left")
         call = self._emulator.invoke(
             payload,
             invocation_type=invocation_type,
             qualifier=qualifier,
             client_context=client_context,
             trace_header=trace_header,
-            tail=True,
+            tail=invocation_type == "RequestResponse",
         )
-        return asyncio.run_coroutine_threadsafe(call, self._loop).result(timeout)
+        result = asyncio.run_coroutine_threadsafe(call, self._loop)
+        try:
+            return result.result(timeout)
+        finally:
+            result.cancel()  # has no effect on one that has come
 
 
 @contextmanager
@@ -68,28 +74,35 @@ def running_function(
     The Invoke API gets a port from the kernel unless `listen` says otherwise.
     """
     wanted = _settings(handler, settings)
-    started: Future[tuple[BackgroundFunction, asyncio.Event]] = Future()
-    thread = threading.Thread(
-        target=lambda: asyncio.run(_run(wanted, started)), name="rie", daemon=True
-    )
+    started: Future[BackgroundFunction] = Future()
+    stop: Future[None] = Future()
+    thread = threading.Thread(target=_live, args=(wanted, started, stop), name="rie", daemon=True)
     thread.start()
-    function, stop = started.result()
     try:
-        yield function
+        yield started.result()
     finally:
-        function._loop.call_soon_threadsafe(stop.set)  # noqa: SLF001 - this module's own class
+        stop.set_result(None)
         thread.join()
 
 
-async def _run(
-    settings: Settings, started: Future[tuple[BackgroundFunction, asyncio.Event]]
-) -> None:
-    stop = asyncio.Event()
+def _live(settings: Settings, started: Future[BackgroundFunction], stop: Future[None]) -> None:
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(_run(settings, started, stop))
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
+    try:
+        from uvloop import new_event_loop  # noqa: PLC0415 - where there is none, asyncio's will do
+    except ImportError:
+        return asyncio.new_event_loop
+    return new_event_loop
+
+
+async def _run(settings: Settings, started: Future[BackgroundFunction], stop: Future[None]) -> None:
     try:
         async with Emulator(settings) as emulator:
-            function = BackgroundFunction(emulator, asyncio.get_running_loop())
-            started.set_result((function, stop))
-            await stop.wait()
+            started.set_result(BackgroundFunction(emulator, asyncio.get_running_loop()))
+            await asyncio.wrap_future(stop)
     except BaseException as error:
         if started.done():
             raise
@@ -101,5 +114,11 @@ def _settings(handler: str | None, fields: dict[str, Any]) -> Settings:
     if handler is not None:
         fields.setdefault("handler", handler)
         fields.setdefault("command", (sys.executable, "-P", "-m", "bootstrap", handler))
-    fields["task_root"] = Path(fields.get("task_root", ".")).absolute()
+    fields.setdefault("task_root", ".")
+    for name in _PATHS:
+        if fields.get(name) is not None:
+            fields[name] = Path(fields[name]).absolute()
     return Settings(**fields)
+
+
+_PATHS = ("task_root", "working_directory", "ready_file", "log_dir")  # may be given as str

@@ -10,7 +10,7 @@ Registered for every pytest run wherever rie is installed: so it imports nothing
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Protocol
 
@@ -32,7 +32,7 @@ class LambdaFunction(Protocol):
 
 
 @pytest.fixture
-def lambda_function() -> Iterator[Callable[..., BackgroundFunction]]:
+def lambda_function() -> Iterator[LambdaFunction]:
     """Start Lambda functions that live as long as the test."""
     from rie.background import running_function  # noqa: PLC0415 - see the top
 
