@@ -30,7 +30,7 @@ from rie.core.invocation import Failure, Invocation, InvocationType, Outcome, Pa
 from rie.groundwork import EnvironmentGround, Groundwork, lay_groundwork
 from rie.http.exchange import Exchange
 from rie.http.server import Server
-from rie.invoker import Invoker, new_id, tracing
+from rie.invoker import Invoker, new_id, new_nonce, tracing
 from rie.settings import Address, Settings, SettingsError
 from rie.telemetry.diary import get_diary
 from rie.worker.driver import EnvironmentDriver, Owner
@@ -128,13 +128,13 @@ class Emulator:
         ServiceError for what the service refuses (throttling, an unknown qualifier).
         """
         reference = FunctionReference(self.settings.function_name, qualifier=qualifier)
-        function = self._invoker.resolve(reference)
+        target = self._invoker.resolve(reference)
         invocation = Invocation(
             request_id=new_id(),
-            invocation_id=new_id(),
+            invocation_id=new_nonce(),
             payload=_encoded(payload),
-            arn=function.arn,
-            version=function.version,
+            arn=target.arn,
+            version=target.version,
             tracing=tracing(_header(trace_header)),
             client_context=orjson.dumps(client_context) if client_context is not None else None,
             type=invocation_type,

@@ -127,7 +127,7 @@ class Groundwork:
             sinks.append(FileSink(path, self._soon))
         about = About(
             function_name=self.function.name.name,
-            function_arn=self.function.arn,
+            function_arn=self.function.name.arn(),
             function_version=self.function.version,
             log_stream=name,
             memory_size=self.function.memory_size,

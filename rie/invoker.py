@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import time
+from typing import NamedTuple
 
 from rie.core.arn import LATEST, FunctionReference
 from rie.core.errors import ResourceNotFoundException
@@ -21,6 +22,13 @@ from rie.worker.fleet import Fleet
 ANY_FUNCTION = "function"
 
 
+class Target(NamedTuple):
+    """The version that an invocation runs, and its ARN as the caller named it."""
+
+    arn: str
+    version: str
+
+
 class Invoker:
     """Runs invocations of the function that this emulator has."""
 
@@ -28,16 +36,15 @@ class Invoker:
         self._function = function
         self._fleet = fleet
 
-    def resolve(self, reference: FunctionReference) -> FunctionConfiguration:
+    def resolve(self, reference: FunctionReference) -> Target:
         """Find the function version that `reference` means; ResourceNotFoundException."""
         function = self._function
+        qualifier = reference.qualifier
         known = reference.name == ANY_FUNCTION or reference.means(function.name)
-        if known and reference.qualifier in {None, LATEST, function.version}:
-            return function
+        if known and (qualifier is None or qualifier in (LATEST, function.version)):
+            return Target(function.name.arn(qualifier), function.version)
         wanted = function.name.named(reference)
-        raise ResourceNotFoundException(
-            f"Function not found: {wanted.arn(reference.qualifier or LATEST)}"
-        )
+        raise ResourceNotFoundException(f"Function not found: {wanted.arn(qualifier or LATEST)}")
 
     def run(self, invocation: Invocation, reply: Reply) -> None:
         """Run it; `reply` is called once with its outcome, maybe before this returns."""
@@ -71,6 +78,11 @@ def new_id() -> str:
     digits = _chance.take(32)
     variant = "89ab"[int(digits[16], 16) & 3]
     return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
+
+
+def new_nonce() -> str:
+    """Make an invocation id: 32 hexadecimal digits, never used before."""
+    return _chance.take(32)
 
 
 def tracing(header: bytes | None) -> Tracing:

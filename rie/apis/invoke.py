@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Iterable
 from functools import partial
-from typing import cast
 from urllib.parse import parse_qs
 
 import orjson
@@ -23,7 +23,6 @@ from rie.core.errors import (
     RequestTooLargeException,
     ServiceError,
 )
-from rie.core.function import FunctionConfiguration
 from rie.core.invocation import (
     Failure,
     Invocation,
@@ -35,13 +34,17 @@ from rie.core.invocation import (
 from rie.core.limits import MAX_CLIENT_CONTEXT, MAX_EVENT_PAYLOAD, MAX_REQUEST_PAYLOAD
 from rie.http.body import BodyError, TooLarge
 from rie.http.exchange import Endpoint, Exchange
-from rie.http.message import Headers, Response
+from rie.http.message import Response
 from rie.http.routing import Route, Router
-from rie.invoker import Invoker, new_id, tracing
+from rie.invoker import Invoker, new_id, new_nonce, tracing
 
 _JSON = b"application/json"
-_TYPES = {b"RequestResponse", b"Event", b"DryRun"}
-_LOG_TYPES = {b"None", b"Tail"}
+_TYPES: dict[bytes, InvocationType] = {
+    b"RequestResponse": "RequestResponse",
+    b"Event": "Event",
+    b"DryRun": "DryRun",
+}
+_LOG_TYPES = {b"None": False, b"Tail": True}
 _ONE_LINE = bytes.maketrans(b"\r\n", b"  ")
 
 
@@ -59,7 +62,7 @@ def invoke_api(invoker: Invoker) -> Endpoint:
 def _invoke(invoker: Invoker, exchange: Exchange) -> None:
     request_id = new_id()
     try:
-        call = _Call.read(invoker, exchange, request_id)
+        call = _Call(invoker, exchange, request_id)
     except ServiceError as error:
         exchange.respond(service_error(error, request_id))
         return
@@ -69,47 +72,21 @@ def _invoke(invoker: Invoker, exchange: Exchange) -> None:
 class _Call:
     """One call of the Invoke API, from its head to its answer."""
 
-    __slots__ = ("_function", "_headers", "_invoker", "_log_tail", "_request_id", "_type", "limit")
+    __slots__ = ("_headers", "_invoker", "_log_tail", "_request_id", "_target", "_type", "limit")
 
-    def __init__(  # noqa: PLR0913 - the parts of a head that matter
-        self,
-        invoker: Invoker,
-        function: FunctionConfiguration,
-        request_id: str,
-        headers: Headers,
-        invocation_type: InvocationType,
-        *,
-        log_tail: bool,
-    ) -> None:
+    def __init__(self, invoker: Invoker, exchange: Exchange, request_id: str) -> None:
+        """Read the head of `exchange`. Raises ServiceError."""
+        request = exchange.request
+        headers = self._headers = request.headers
+        qualifier = _qualifier(request.query) if request.query else None
         self._invoker = invoker
-        self._function = function
+        self._target = invoker.resolve(parse_reference(exchange.params["name"], qualifier))
         self._request_id = request_id
-        self._headers = headers
-        self._type = invocation_type
-        self._log_tail = log_tail
-        self.limit = MAX_EVENT_PAYLOAD if invocation_type == "Event" else MAX_REQUEST_PAYLOAD
-
-    @classmethod
-    def read(cls, invoker: Invoker, exchange: Exchange, request_id: str) -> _Call:
-        """Read a head. Raises ServiceError."""
-        headers = exchange.request.headers
-        qualifier = _qualifier(exchange.request.query)
-        function = invoker.resolve(parse_reference(exchange.params["name"], qualifier))
-        invocation_type = headers.get(b"x-amz-invocation-type") or b"RequestResponse"
-        log_type = headers.get(b"x-amz-log-type") or b"None"
-        if invocation_type not in _TYPES:
-            raise _invalid("invocationType", invocation_type, _TYPES)
-        if log_type not in _LOG_TYPES:
-            raise _invalid("logType", log_type, _LOG_TYPES)
-        return cls(
-            invoker,
-            function,
-            request_id,
-            headers,
-            cast("InvocationType", invocation_type.decode()),
-            # "applies to synchronously invoked functions only" - API reference
-            log_tail=log_type == b"Tail" and invocation_type == b"RequestResponse",
-        )
+        self._type = _type(headers.get(b"x-amz-invocation-type"))
+        wants_tail = _wants_tail(headers.get(b"x-amz-log-type"))
+        # "applies to synchronously invoked functions only" - API reference
+        self._log_tail = wants_tail and self._type == "RequestResponse"
+        self.limit = MAX_EVENT_PAYLOAD if self._type == "Event" else MAX_REQUEST_PAYLOAD
 
     def run(self, exchange: Exchange) -> None:
         """Take in the body and run the function."""
@@ -143,10 +120,10 @@ class _Call:
         _check_json(payload)
         return Invocation(
             request_id=self._request_id,
-            invocation_id=new_id(),
+            invocation_id=new_nonce(),
             payload=payload,
-            arn=self._function.arn,
-            version=self._function.version,
+            arn=self._target.arn,
+            version=self._target.version,
             tracing=tracing(headers.get(b"x-amzn-trace-id")),
             content_type=headers.get(b"content-type") or _JSON,
             client_context=_client_context(headers.get(b"x-amz-client-context")),
@@ -179,9 +156,25 @@ class _Call:
         return headers
 
 
+def _type(header: bytes | None) -> InvocationType:
+    if header is None:
+        return "RequestResponse"
+    try:
+        return _TYPES[header]
+    except KeyError:
+        raise _invalid("invocationType", header, _TYPES) from None
+
+
+def _wants_tail(header: bytes | None) -> bool:
+    if header is None:
+        return False
+    try:
+        return _LOG_TYPES[header]
+    except KeyError:
+        raise _invalid("logType", header, _LOG_TYPES) from None
+
+
 def _qualifier(query: bytes) -> str | None:
-    if not query:
-        return None
     values = parse_qs(query.decode("latin-1")).get("Qualifier")
     return values[0] if values else None
 
@@ -215,7 +208,7 @@ def _client_context(header: bytes | None) -> bytes | None:
     return context.translate(_ONE_LINE)
 
 
-def _invalid(name: str, value: bytes, allowed: set[bytes]) -> InvalidParameterValueException:
+def _invalid(name: str, value: bytes, allowed: Iterable[bytes]) -> InvalidParameterValueException:
     choice = ", ".join(sorted(each.decode() for each in allowed))
     return InvalidParameterValueException(
         f"Value '{value.decode('latin-1')}' at '{name}' failed to satisfy constraint: "

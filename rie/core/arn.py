@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from rie.core.errors import InvalidParameterValueException, ValidationException
 
@@ -62,6 +63,7 @@ class FunctionReference:
         )
 
 
+@lru_cache(maxsize=1024)  # callers name the same few functions again and again
 def parse_reference(text: str, qualifier: str | None = None) -> FunctionReference:
     """Read a FunctionName path parameter and the Qualifier query parameter.
 

@@ -98,6 +98,14 @@ class Assignment(Generic[Env, Work]):
         self._born[environment] = now
         self._starting.add(environment)
 
+    def not_started(self) -> list[Work]:
+        """Note that an environment could not be started.
+
+        Gives back the work that would wait for ever: all of it, when there is no other.
+        """
+        self._requested = max(0, self._requested - 1)
+        return [] if self._born or self._requested else self._given_up()
+
     def answered(self, environment: Env) -> None:
         """Note that the environment's caller has its outcome."""
         self._unanswered.discard(environment)
@@ -139,6 +147,9 @@ class Assignment(Generic[Env, Work]):
     def close(self) -> list[Work]:
         """Give up all that waits, and start nothing more: everything is being ended."""
         self._most = 0
+        return self._given_up()
+
+    def _given_up(self) -> list[Work]:
         waiting = list(self._waiting)
         self._waiting.clear()
         return waiting

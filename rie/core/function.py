@@ -18,8 +18,3 @@ class FunctionConfiguration:
     timeout: float = 3.0
     memory_size: int = 128
     init_timeout: float = INIT_TIMEOUT
-
-    @property
-    def arn(self) -> str:
-        """The unqualified ARN."""
-        return self.name.arn()

@@ -11,8 +11,9 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from rie.core.assignment import Assignment, Decision, Give, Retire, StartEnvironment, Throttle
-from rie.core.errors import ServiceException, TooManyRequestsException
+from rie.core.errors import RieError, ServiceException, TooManyRequestsException
 from rie.core.invocation import Invocation, Refused
+from rie.telemetry.diary import get_diary
 from rie.worker.driver import EnvironmentDriver, Owner, Reply
 
 
@@ -96,11 +97,20 @@ class Fleet:
                 case Give():
                     decision.environment.assign(*decision.work)
                 case StartEnvironment():
-                    self.start_one()
+                    self._start_another()
                 case Throttle():
                     decision.work.reply(Refused(TooManyRequestsException()), None)
                 case Retire():
                     decision.environment.retire()
+
+    def _start_another(self) -> None:
+        try:
+            self.start_one()
+        except (OSError, RieError) as error:  # no port, no descriptor left
+            get_diary().error("an environment cannot be started", error=str(error))
+            message = f"An execution environment cannot be started: {error}"
+            for work in self._assignment.not_started():
+                work.reply(Refused(ServiceException(message)), None)
 
     def _watch_ages(self) -> None:
         if self._timer is not None or self._closing:

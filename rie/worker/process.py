@@ -32,6 +32,9 @@ OnExit = Callable[[ExitStatus], None]
 # and one in an uninterruptible call needs longer.
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.0005, 0.05
 
+# A process that is between fork and exec may be overlooked once, but not twice.
+_QUIET_LOOKS = 2
+
 _MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024  # bytes
 
 
@@ -165,8 +168,10 @@ class RuntimeProcess:
         # Descent is seen as long as the parents live: first of all, then.
         self._kill_those_left()
         signal_group(self.pid)
+        quiet = 0
         for pause in _pauses():
-            if not self._kill_those_left():
+            quiet = 0 if self._kill_those_left() else quiet + 1
+            if quiet == _QUIET_LOOKS:
                 break
             await sleep(pause)
         # Collected only now: until then its number cannot become somebody else's.

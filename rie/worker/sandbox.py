@@ -16,6 +16,7 @@ from rie.core.function import FunctionConfiguration
 # The user cannot set these: developer guide, "Reserved environment variables".
 RESERVED = frozenset(
     {
+        "AWS_ACCESS_KEY",
         "AWS_DEFAULT_REGION",
         "AWS_EXECUTION_ENV",
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",

@@ -253,3 +253,30 @@ def test_closing_gives_back_all_that_waits_and_starts_nothing_more() -> None:
     assert assignment.close() == ["a", "b"]
     assert assignment.waiting == 0
     assert assignment.ended("one") == []
+
+
+def test_work_that_no_environment_can_be_started_for_is_given_back() -> None:
+    assignment = make_assignment(environments=1)
+    assignment.arrive("first")
+
+    assert assignment.not_started() == ["first"]
+    assert assignment.waiting == 0
+
+
+def test_an_environment_that_cannot_be_started_leaves_the_work_to_the_others() -> None:
+    assignment = make_assignment(environments=2)
+    assignment.arrive("first")
+    assignment.started("one", now=0.0)
+    assignment.free("one", now=0.0)
+    assignment.arrive("second")
+
+    assert assignment.not_started() == []
+    assert assignment.waiting == 1
+
+
+def test_a_place_that_could_not_be_filled_is_tried_again_for_the_next_work() -> None:
+    assignment = make_assignment(environments=1)
+    assignment.arrive("first")
+    assignment.not_started()
+
+    assert assignment.arrive("second") == [StartEnvironment()]

@@ -4,12 +4,6 @@ from rie.core.arn import FunctionName
 from rie.core.function import FunctionConfiguration
 
 
-def test_a_function_s_own_arn_is_unqualified() -> None:
-    function = FunctionConfiguration(name=FunctionName("billing"))
-
-    assert function.arn == "arn:aws:lambda:us-east-1:012345678912:function:billing"
-
-
 def test_a_function_that_says_nothing_has_aws_s_defaults() -> None:
     function = FunctionConfiguration(name=FunctionName("billing"))
 

@@ -50,9 +50,9 @@ def line(process: subprocess.Popen[bytes]) -> bytes:
     return process.stdout.readline().strip()
 
 
-def go_on(process: subprocess.Popen[bytes]) -> None:
+def go_on(process: subprocess.Popen[bytes], text: bytes = b"x") -> None:
     assert process.stdin is not None
-    process.stdin.write(b"x")
+    process.stdin.write(text)
     process.stdin.flush()
 
 
@@ -102,6 +102,8 @@ def test_members_are_all_that_were_started_with_the_mark() -> None:
         "sh", "-c", "exec 3<&0; cat <&3 & echo $!; wait", environment=environment
     ) as process:
         child = int(line(process))
+        go_on(process, b"x\n")  # what comes back has been through cat, and cat through its exec
+        assert line(process) == b"x"
         with running("cat", environment={"PATH": os.environ["PATH"], "MARK": f"{mark}0"}):
             assert set(process_table.members(f"MARK={mark}".encode())) == {process.pid, child}
             assert not set(process_table.members(f"ARK={mark}".encode()))
