@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from time import gmtime, time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rie.http.message import Request, Response
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 NO_CONTENT = 204
 NOT_MODIFIED = 304
+_BODILESS = frozenset((NO_CONTENT, NOT_MODIFIED))
+
+MAX_CACHED = 256  # bytes of a Content-Type: what is longer is not worth its room
 
 # Not http.HTTPStatus: its import is a part of every start.
 REASONS = {
@@ -81,7 +87,7 @@ def http_date(second: int) -> bytes:
 
 def has_body(request: Request | None, response: Response) -> bool:
     """Say whether a body may follow the head of the answer."""
-    if response.status in {NO_CONTENT, NOT_MODIFIED}:
+    if response.status in _BODILESS:
         return False
     return request is None or request.method != "HEAD"
 
@@ -93,20 +99,35 @@ def answer_head(
 
     Raises ValueError when a header of the response would break out of its line.
     """
-    status = response.status
-    parts = [b"HTTP/1.1 %d %b\r\n" % (status, REASONS.get(status, b"")), date_line]
-    if response.content_type is not None:
-        parts.append(b"Content-Type: %b\r\n" % response.content_type)
-    if status not in {NO_CONTENT, NOT_MODIFIED}:
-        parts.append(b"Content-Length: %d\r\n" % len(response.body))
+    status, content_type = response.status, response.content_type
+    cached = content_type is None or len(content_type) <= MAX_CACHED
+    opening = (_opening if cached else _opening.__wrapped__)(status, date_line, content_type)
+    length = b"" if status in _BODILESS else b"Content-Length: %d\r\n" % len(response.body)
+    connection = b""
     if not keep_alive:
-        parts.append(b"Connection: close\r\n")
+        connection = b"Connection: close\r\n"
     elif request is not None and request.http_version == "1.0":
-        parts.append(b"Connection: keep-alive\r\n")
-    parts += [b"%b: %b\r\n" % header for header in response.headers]
-    lines = len(parts)
-    parts.append(b"\r\n")
-    head = b"".join(parts)
-    if head.count(b"\n") != lines + 1 or head.count(b"\r") != lines + 1:
+        connection = b"Connection: keep-alive\r\n"
+    return b"".join((opening, length, connection, _lines(response.headers), b"\r\n"))
+
+
+@lru_cache(maxsize=16)
+def _opening(status: int, date_line: bytes, content_type: bytes | None) -> bytes:
+    """Return the lines that are the same for most answers of one second."""
+    typed = () if content_type is None else ((b"Content-Type", content_type),)
+    return b"HTTP/1.1 %d %b\r\n%b%b" % (
+        status,
+        REASONS.get(status, b""),
+        date_line,
+        _lines(typed),
+    )
+
+
+def _lines(headers: Sequence[tuple[bytes, bytes]]) -> bytes:
+    if not headers:
+        return b""
+    lines = b"\r\n".join([b": ".join(header) for header in headers])
+    ends = len(headers) - 1
+    if lines.count(b"\n") != ends or lines.count(b"\r") != ends:
         raise ValueError("CR or LF in a header of the answer")
-    return head
+    return lines + b"\r\n"

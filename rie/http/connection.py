@@ -27,9 +27,10 @@ from rie.http.body import (
 )
 from rie.http.buffers import SMALL
 from rie.http.exchange import Exchange
-from rie.http.head import BadHeadError, expects_continue, parse_head
-from rie.http.head_reader import FIRST_LETTER, HeadReader, skip_line_ends
+from rie.http.head import BadHeadError
+from rie.http.head_reader import END_OF_HEAD, FIRST_LETTER, HeadReader, skip_line_ends
 from rie.http.message import Response
+from rie.http.recent_heads import RecentHeads
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,6 +59,11 @@ class Phase(Enum):
     CLOSED = auto()
 
 
+# Python 3.11 takes its time for a member of an Enum.
+HEAD, BUSY, BODY = Phase.HEAD, Phase.BUSY, Phase.BODY
+DRAIN, LINGER, CLOSED = Phase.DRAIN, Phase.LINGER, Phase.CLOSED
+
+
 class Connection(asyncio.BufferedProtocol):
     """The protocol of one client's connection."""
 
@@ -71,6 +77,7 @@ class Connection(asyncio.BufferedProtocol):
         "_failed",
         "_filling",
         "_head_reader",
+        "_heads",
         "_held",
         "_keep_alive",
         "_phase",
@@ -87,8 +94,9 @@ class Connection(asyncio.BufferedProtocol):
         self._server = server
         self._scratch = server.scratch
         self._transport: asyncio.Transport = cast("asyncio.Transport", None)  # until it is made
-        self._phase = Phase.HEAD
+        self._phase = HEAD
         self._held = bytearray()  # what has arrived ahead of its turn, or of the rest of a head
+        self._heads = RecentHeads()
         self._head_reader = HeadReader(server.limits.head_bytes)
         self._exchange: Exchange | None = None
         self._body: FixedBody | ChunkedBody | None = None  # None: none, or complete
@@ -131,7 +139,7 @@ class Connection(asyncio.BufferedProtocol):
             with memoryview(self._scratch)[:nbytes] as piece:
                 self._held += piece
             self._run_held()
-        else:
+        elif not self._take_request(self._scratch, nbytes):
             at = self._run(self._scratch, nbytes)
             if at < nbytes:
                 self._held += self._scratch[at:nbytes]
@@ -142,7 +150,7 @@ class Connection(asyncio.BufferedProtocol):
         self._eof = True
         self._run_held()  # ends what can only be ended now: a head, a body, nothing
         exchange = self._exchange
-        if self._phase is Phase.LINGER:
+        if self._phase is LINGER:
             self.close()
         elif exchange is not None and exchange.on_disconnect is not None:
             self.close()
@@ -152,7 +160,7 @@ class Connection(asyncio.BufferedProtocol):
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - gone is gone
         """Tell whoever waits for this peer."""
         exchange = self._exchange
-        self._phase = Phase.CLOSED
+        self._phase = CLOSED
         self._filling = self._body = None
         self._held = bytearray()
         self._deadline = inf
@@ -188,7 +196,12 @@ class Connection(asyncio.BufferedProtocol):
             return  # answered, or the peer is gone
         body = self._body
         if body is None:
-            self._call(then, exchange)
+            size = len(exchange.request.body)
+            if size > limit:
+                self._failed = failed
+                self._tell_failed(exchange, TooLarge(size, limit))
+            else:
+                self._call(then, exchange)
             return
         too_large = body.collect(limit)
         if too_large is not None:
@@ -196,7 +209,7 @@ class Connection(asyncio.BufferedProtocol):
             self._tell_failed(exchange, too_large)
             return
         self._then, self._failed = then, failed
-        self._phase = Phase.BODY
+        self._phase = BODY
         if not self._running:
             self._run_held()
 
@@ -204,7 +217,7 @@ class Connection(asyncio.BufferedProtocol):
         """See Exchange.respond."""
         if exchange.answered:
             raise RuntimeError(f"answered twice: {exchange.request!r}")
-        if exchange is not self._exchange or self._phase is Phase.CLOSED:
+        if exchange is not self._exchange or self._phase is CLOSED:
             return  # the peer is gone
         unread = self._body is not None
         if unread and (self._expects or self._too_much_to_drain()):
@@ -220,7 +233,7 @@ class Connection(asyncio.BufferedProtocol):
         elif unread:
             self._drain()
         else:
-            self._phase = Phase.HEAD
+            self._phase = HEAD
             self._watch_idle()
         if not self._running and (self._held or self._eof or self._reading_paused):
             # Not from within respond(): the next endpoint is no business of its caller.
@@ -235,12 +248,12 @@ class Connection(asyncio.BufferedProtocol):
 
     def close(self) -> None:
         """Close once what has been written is sent."""
-        self._phase = Phase.CLOSED
+        self._phase = CLOSED
         self._transport.close()
 
     def abort(self) -> None:
         """Close now, whatever has not been sent."""
-        self._phase = Phase.CLOSED
+        self._phase = CLOSED
         self._body = self._filling = None
         self._transport.abort()
 
@@ -271,12 +284,32 @@ class Connection(asyncio.BufferedProtocol):
     # Input
 
     def _run_held(self) -> None:
-        if self._running or self._phase is Phase.CLOSED:
+        if self._running or self._phase is CLOSED:
             return
         at = self._run(self._held, len(self._held))
         if self._held:
             del self._held[:at]
         self._regulate_reading()
+
+    def _take_request(self, source: bytearray, end: int) -> bool:
+        """Take source[:end] if it is one request and all of it, as it nearly always is."""
+        if self._phase is not HEAD or self._writing_paused or source[0] < FIRST_LETTER:
+            return False
+        stop = source.find(END_OF_HEAD, 0, end) + len(END_OF_HEAD)
+        if not len(END_OF_HEAD) <= stop <= self._server.limits.head_bytes:
+            return False
+        try:
+            head = self._heads.parse(bytes(source[:stop]))
+        except BadHeadError:
+            return False
+        if stop + head.length != end or head.length > SMALL or head.expects_continue:
+            return False
+        request = head.request()
+        if head.length:
+            request.body = bytes(source[stop:end])
+        self._keep_alive = head.keep_alive
+        self._begin(request)
+        return True
 
     def _run(self, source: bytearray, end: int) -> int:
         """Take what source[:end] has for us now, and return where that ends."""
@@ -285,21 +318,21 @@ class Connection(asyncio.BufferedProtocol):
             at = 0
             while True:
                 phase = self._phase
-                if phase is Phase.HEAD:
+                if phase is HEAD:
                     if at < end and source[at] < FIRST_LETTER:
                         at = skip_line_ends(source, at, end)
                     stop = self._take_head(source, at, end)
                     if stop < 0:
                         return at
                     at = stop
-                elif phase is Phase.BODY or phase is Phase.DRAIN:
+                elif phase is BODY or phase is DRAIN:
                     at = self._take_body(source, at, end)
                     if self._body is not None:
                         return at
-                elif phase is Phase.BUSY:
+                elif phase is BUSY:
                     return at
                 else:
-                    if phase is Phase.LINGER:
+                    if phase is LINGER:
                         self._count_drained(end - at)
                     return end
         finally:
@@ -317,7 +350,7 @@ class Connection(asyncio.BufferedProtocol):
             head = reader.read(source, start, end)
             if head is None:
                 return self._await_head(begun=begun)
-            self._begin(parse_head(head))
+            self._announce(self._heads.parse(head))
         except BadHeadError as error:
             self._refuse(error.status, str(error))
             return end
@@ -330,20 +363,20 @@ class Connection(asyncio.BufferedProtocol):
             self._watch(self._server.limits.head_timeout)
         return -1
 
-    def _begin(self, head: Head) -> None:
+    def _announce(self, head: Head) -> None:
         server = self._server
-        request, length, self._keep_alive = head
-        self._deadline = inf
-        if length == 0:
-            self._body = None
-            self._expects = False
-        else:
-            self._body = make_body(length, server.pool, server.limits.head_bytes)
-            self._expects = expects_continue(request)
+        self._keep_alive = head.keep_alive
+        self._expects = head.expects_continue
+        if head.length:
+            self._body = make_body(head.length, server.pool, server.limits.head_bytes)
+        self._begin(head.request())
+
+    def _begin(self, request: Request) -> None:
         exchange = Exchange(request, self)
+        self._deadline = inf
         self._exchange = exchange
-        self._phase = Phase.BUSY
-        self._call(server.endpoint, exchange)
+        self._phase = BUSY
+        self._call(self._server.endpoint, exchange)
 
     def _take_body(self, source: bytearray, start: int, end: int) -> int:
         """Feed the body and return where it ends; while it is due, that is the end of input."""
@@ -355,11 +388,11 @@ class Connection(asyncio.BufferedProtocol):
         except BadChunkError as error:
             self._fail_framing(str(error))
             return end
-        if self._phase is Phase.DRAIN:
+        if self._phase is DRAIN:
             self._count_drained(stop - start)
         if body is not self._body:
             return end  # that was more than is drained
-        if body.too_large is not None and self._phase is Phase.BODY:
+        if body.too_large is not None and self._phase is BODY:
             self._outgrown(body, body.too_large)
         elif body.complete:
             self._finish_body(body)
@@ -370,7 +403,7 @@ class Connection(asyncio.BufferedProtocol):
         return stop
 
     def _await_body(self, body: FixedBody | ChunkedBody) -> None:
-        if self._phase is Phase.BODY:
+        if self._phase is BODY:
             if self._expects:
                 self._expects = False
                 self._transport.write(CONTINUE)
@@ -379,7 +412,7 @@ class Connection(asyncio.BufferedProtocol):
         self._watch(self._server.limits.stall_timeout)
 
     def _outgrown(self, body: FixedBody | ChunkedBody, error: TooLarge) -> None:
-        self._phase = Phase.BUSY
+        self._phase = BUSY
         self._deadline = inf
         if body.complete:
             self._body = None
@@ -391,17 +424,17 @@ class Connection(asyncio.BufferedProtocol):
         self._deadline = inf
         exchange, then = self._exchange, self._then
         if exchange is None or then is None:  # it was drained
-            self._phase = Phase.HEAD
+            self._phase = HEAD
             self._watch_idle()
             return
-        self._phase = Phase.BUSY
+        self._phase = BUSY
         self._then = self._failed = None
         exchange.request.body = body.result
         exchange.request.trailers = body.trailers
         self._call(then, exchange)
 
     def _fail_framing(self, reason: str) -> None:
-        if self._phase is Phase.DRAIN:
+        if self._phase is DRAIN:
             self._body = None
             self._close()
         else:
@@ -410,7 +443,7 @@ class Connection(asyncio.BufferedProtocol):
     def _fail_body(self, reason: str) -> None:
         """End the body that will not be completed: the connection is of no further use."""
         exchange = self._exchange
-        self._phase = Phase.BUSY
+        self._phase = BUSY
         self._deadline = inf
         self._filling = self._body = None
         self._held.clear()
@@ -444,7 +477,7 @@ class Connection(asyncio.BufferedProtocol):
         self._close()
 
     def _drain(self) -> None:
-        self._phase = Phase.DRAIN
+        self._phase = DRAIN
         self._filling = self._then = self._failed = None
         self._drained = 0
         if self._body is not None:
@@ -469,7 +502,7 @@ class Connection(asyncio.BufferedProtocol):
         if self._eof or self._server.closing or self._transport.is_closing():
             self.close()
             return
-        self._phase = Phase.LINGER
+        self._phase = LINGER
         self._drained = 0
         self._transport.write_eof()
         self._watch(self._server.limits.linger)
@@ -502,7 +535,7 @@ class Connection(asyncio.BufferedProtocol):
     # Waiting
 
     def _regulate_reading(self) -> None:
-        stuck = self._phase is Phase.BUSY or (self._phase is Phase.HEAD and self._writing_paused)
+        stuck = self._phase is BUSY or (self._phase is HEAD and self._writing_paused)
         too_much = stuck and len(self._held) > self._server.limits.held_bytes
         if too_much and not self._reading_paused:
             self._reading_paused = True

@@ -5,7 +5,7 @@ llhttp refuses what could be read in two ways: bare LF, two lengths, a length be
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 
@@ -28,12 +28,49 @@ class BadHeadError(Exception):
         self.status = status
 
 
-class Head(NamedTuple):
-    """What a head says. `length` is that of the body in bytes, or CHUNKED."""
+class Head:
+    """What a head says, never changed: requests with the same head share it.
 
-    request: Request
-    length: int
-    keep_alive: bool
+    `length` is that of the body in bytes, or CHUNKED.
+    """
+
+    __slots__ = (
+        "expects_continue",
+        "headers",
+        "http_version",
+        "keep_alive",
+        "length",
+        "method",
+        "query",
+        "raw_path",
+    )
+
+    def __init__(  # noqa: PLR0913 - the parts of a request line
+        self,
+        method: str,
+        raw_path: bytes,
+        query: bytes,
+        http_version: str,
+        headers: Headers,
+        *,
+        keep_alive: bool,
+    ) -> None:
+        self.method = method
+        self.raw_path = raw_path
+        self.query = query
+        self.http_version = http_version
+        self.headers = headers
+        self.keep_alive = keep_alive
+        self.length = _body_length(headers)
+        # Whether the client waits to be told that its body is wanted.
+        expect = headers.get(b"expect")
+        self.expects_continue = (
+            expect is not None and expect.lower() == b"100-continue" and http_version != "1.0"
+        )
+
+    def request(self) -> Request:
+        """Make the request that has this head."""
+        return Request(self.method, self.raw_path, self.query, self.http_version, self.headers)
 
 
 def parse_head(head: bytes) -> Head:
@@ -41,7 +78,7 @@ def parse_head(head: bytes) -> Head:
     if not head.isascii():
         head = _with_ascii_target(head)
     fields = _Fields()
-    has_body = _feed(fields, head) or not fields.complete
+    _feed(HttpRequestParser(fields), head)
     parts = head[: head.index(b"\r\n")].split()
     version = _VERSIONS.get(parts[-1])
     if version is None:
@@ -49,61 +86,52 @@ def parse_head(head: bytes) -> Head:
     if len(parts) != 3 or parts[0] == b"CONNECT":  # noqa: PLR2004 - method, target, version
         raise BadHeadError(400, "bad request line")
     raw_path, _, query = _origin_form(parts[1]).partition(b"?")
-    headers = Headers(fields.pairs)
-    request = Request(parts[0].decode("ascii"), raw_path, query, version, headers)
-    return Head(request, _body_length(headers) if has_body else 0, fields.keep_alive)
-
-
-def expects_continue(request: Request) -> bool:
-    """Say whether the client waits to be told that its body is wanted."""
-    expect = request.headers.get(b"expect")
-    return (
-        expect is not None and expect.lower() == b"100-continue" and request.http_version != "1.0"
-    )
+    headers = Headers(fields)
+    kept = version == "1.1" if headers.get(b"connection") is None else _is_kept_alive(head)
+    return Head(parts[0].decode("ascii"), raw_path, query, version, headers, keep_alive=kept)
 
 
 def parse_trailers(block: bytes) -> Headers:
     """Parse the lines after the last chunk, their empty line included. Raises BadHeadError."""
     fields = _Fields()
-    _feed(fields, _TRAILERS_AS_A_HEAD + block)
-    return Headers(fields.pairs)
+    _feed(HttpRequestParser(fields), _TRAILERS_AS_A_HEAD + block)
+    return Headers(fields)
 
 
-class _Fields:
+class _Fields(list[tuple[bytes, bytes]]):
     """What llhttp calls back. Request line and body length need no callback of their own."""
 
-    __slots__ = ("complete", "keep_alive", "pairs", "parser")
+    def on_header(self, *field: *tuple[bytes, bytes]) -> None:
+        self.append(field)
+
+
+class _Verdict:
+    """Hears from llhttp what Connection means, which it forgets when the message is complete."""
 
     def __init__(self) -> None:
-        self.pairs: list[tuple[bytes, bytes]] = []
         self.keep_alive = False
-        self.complete = False
         self.parser: HttpRequestParser | None = None
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self.pairs.append((name, value))
-
     def on_headers_complete(self) -> None:
-        # llhttp forgets it when the message is complete, so it is asked here.
         if self.parser is not None:
             self.keep_alive = self.parser.should_keep_alive()
 
-    def on_message_complete(self) -> None:
-        self.complete = True
+
+def _is_kept_alive(head: bytes) -> bool:
+    verdict = _Verdict()
+    verdict.parser = HttpRequestParser(verdict)
+    _feed(verdict.parser, head)
+    verdict.parser = None  # the parser holds the callbacks: no cycle left to collect
+    return verdict.keep_alive
 
 
-def _feed(fields: _Fields, head: bytes) -> bool:
-    """Run `head` through llhttp, and say whether it stopped there for an Upgrade."""
-    fields.parser = parser = HttpRequestParser(fields)
+def _feed(parser: HttpRequestParser, head: bytes) -> None:
     try:
         parser.feed_data(head)
     except HttpParserUpgrade:
-        return True
+        pass  # it stopped there, and no Upgrade is made here
     except HttpParserError as error:
         raise BadHeadError(400, str(error)) from None
-    finally:
-        fields.parser = None  # the parser holds the callbacks: no cycle left to collect
-    return False
 
 
 def _body_length(headers: Headers) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from rie.http.head import BadHeadError
 
-_EMPTY_LINE = b"\r\n\r\n"
+END_OF_HEAD = b"\r\n\r\n"
 FIRST_LETTER = 0x41  # methods begin with one
 
 
@@ -27,7 +27,7 @@ class HeadReader:
         Raises BadHeadError for what is too large, or cannot become a head.
         """
         searched = self.searched
-        stop = source.find(_EMPTY_LINE, max(start, start + searched - 3), end)
+        stop = source.find(END_OF_HEAD, max(start, start + searched - 3), end)
         size = (end if stop < 0 else stop + 4) - start
         if size > self._max_bytes:
             raise BadHeadError(431, "the head of the request is too large")

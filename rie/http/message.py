@@ -10,26 +10,21 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 
 class Headers:
     """The fields of a head or of the trailers, in the order in which they came; read only."""
 
-    __slots__ = ("_by_name", "_fields")
+    __slots__ = ("_fields", "get")
+
+    get: Callable[[bytes], bytes | None]
+    """Return the first value of a name, which is lower-case, or None."""
 
     def __init__(self, fields: Sequence[tuple[bytes, bytes]] = ()) -> None:
         self._fields = fields
-        self._by_name: dict[bytes, bytes] | None = None
-
-    def get(self, name: bytes) -> bytes | None:
-        """Return the first value of `name`, which is lower-case, or None."""
-        by_name = self._by_name
-        if by_name is None:
-            # Made on demand: most requests of a long-polling client are never asked for any.
-            by_name = {name.lower(): value for name, value in reversed(self._fields)}
-            self._by_name = by_name
-        return by_name.get(name)
+        # A dict's own method: it is called a dozen times for an invocation.
+        self.get = {name.lower(): value for name, value in reversed(fields)}.get
 
     def __iter__(self) -> Iterator[tuple[bytes, bytes]]:
         """Yield every field, repeated ones too, the names in lower case."""

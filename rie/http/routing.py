@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 NOT_FOUND = Response(404, b"404 page not found\n", content_type=b"text/plain; charset=utf-8")
 
+MAX_RECENT = 32
+MAX_RECENT_PATH = 512  # bytes
+
 _HOLE = b"{}"
 _NO_PARAMS: Mapping[str, str] = {}
 
@@ -65,6 +68,7 @@ class Router:
     def __init__(self, routes: Iterable[Route], *, not_found: Endpoint = not_found) -> None:
         self._not_found = not_found
         self._static: dict[bytes, Match] = {}
+        self._recent: dict[bytes, Match] = {}  # of paths with parameters
         self._shapes: dict[int, list[_Shape]] = {}  # by number of segments, fewest holes first
         for route in routes:
             self._add(route)
@@ -86,9 +90,16 @@ class Router:
 
     def resolve(self, raw_path: bytes) -> Match | None:
         """Find what is known about a path; a literal segment goes before a parameter."""
-        match = self._static.get(raw_path)
-        if match is not None:
-            return match
+        match = self._static.get(raw_path) or self._recent.get(raw_path)
+        if match is None:
+            match = self._search(raw_path)
+            if match is not None and len(raw_path) <= MAX_RECENT_PATH:
+                if len(self._recent) == MAX_RECENT:
+                    self._recent.clear()
+                self._recent[raw_path] = match
+        return match
+
+    def _search(self, raw_path: bytes) -> Match | None:
         segments = raw_path.split(b"/")
         for shape in self._shapes.get(len(segments), ()):
             match = shape.match(segments)

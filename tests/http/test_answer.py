@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rie.http.answer import Clock, answer_head, http_date
+from rie.http.answer import MAX_CACHED, Clock, answer_head, http_date
 from rie.http.message import Response
 
 
@@ -49,3 +49,17 @@ def test_an_unknown_status_has_no_reason() -> None:
 def test_a_header_cannot_break_out_of_its_line(response: Response) -> None:
     with pytest.raises(ValueError, match="CR or LF"):
         answer_head(None, response, b"Date: now\r\n", keep_alive=True)
+
+
+def test_a_break_in_a_header_is_found_however_the_lines_would_add_up() -> None:
+    for headers in ([(b"A", b"b\n"), (b"C", b"d\r")], [(b"A", b"b\r\n")], [(b"\r", b"")]):
+        with pytest.raises(ValueError, match="CR or LF"):
+            answer_head(None, Response(200, headers=headers), b"Date: now\r\n", keep_alive=True)
+
+
+def test_a_long_content_type_is_sent_too() -> None:
+    content_type = b"x" * (MAX_CACHED + 1)
+
+    head = answer_head(None, Response(200, b"", (), content_type), b"Date: a\r\n", keep_alive=True)
+
+    assert b"\r\nContent-Type: " + content_type + b"\r\n" in head

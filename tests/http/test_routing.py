@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from rie.http.message import Response
-from rie.http.routing import Route, Router
+from rie.http.routing import MAX_RECENT, MAX_RECENT_PATH, Route, Router
 from rie.http.server import Exchange
 from tests.http.wire import Answer, get, serving
 
@@ -88,3 +88,19 @@ def test_two_endpoints_for_one_route_are_a_mistake() -> None:
     for name in ("GET /next", "GET /invocation/{other}/response"):
         with pytest.raises(ValueError, match="two routes"):
             Router([*ROUTES, named(name)])
+
+
+def test_paths_that_were_found_lately_are_remembered_within_bounds() -> None:
+    router = Router(ROUTES)
+
+    for number in range(100):
+        path = b"/invocation/%d/response" % number
+        match = router.resolve(path)
+        assert match is not None
+        assert match.params == {"id": str(number)}
+        assert router.resolve(path) is match
+        router.resolve(path + b"?" * MAX_RECENT_PATH)
+        router.resolve(b"/unknown/%d" % number)
+
+    assert len(router._recent) <= MAX_RECENT
+    assert max(map(len, router._recent)) <= MAX_RECENT_PATH
