@@ -1,0 +1,169 @@
+"""Runs what the pages tell their reader to type.
+
+A fenced block is run when a comment stands before it: `<!-- test GROUP: WORD ... -->`.
+The blocks of one group share a folder and are taken in the order of the page:
+
+    file NAME        the block is the content of this file
+    start            a command that starts an emulator; it lives until the group's end
+    run [if PROGRAM] a shell script or Python program that must succeed; `if`: where there is one
+    tests NAME       the block is a test file, whose tests must pass
+    prints           what the run before it printed; `...` stands for anything in a line
+
+Ports come from the kernel: 127.0.0.1:8080 in a block is put right before it is run.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests.support.emulator import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).parents[2]
+PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+LIMIT = 30.0  # seconds for anything that a page tells its reader to run
+
+_BLOCK = re.compile(
+    r"^<!-- test (?P<group>[\w-]+): (?P<what>.+?) -->\n+```(?P<language>\w*)\n(?P<text>.*?)^```$",
+    re.MULTILINE | re.DOTALL,
+)
+_SHELLS = {"sh", "bash"}
+_USUAL_ADDRESS = "127.0.0.1:8080"
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One block of a page that is to be tried."""
+
+    language: str
+    text: str
+    words: tuple[str, ...]
+
+
+def groups() -> dict[str, list[Block]]:
+    """Collect the blocks of all pages: `page group` to its blocks."""
+    found: dict[str, list[Block]] = {}
+    for page in PAGES:
+        for match in _BLOCK.finditer(page.read_text("utf-8")):
+            block = Block(match["language"], match["text"], tuple(match["what"].split()))
+            found.setdefault(f"{page.name} {match['group']}", []).append(block)
+    return found
+
+
+class Reader:
+    """Does in a folder what a page says."""
+
+    def __init__(self, folder: Path, life: ExitStack) -> None:
+        self._folder = folder
+        self._life = life
+        self._address = _USUAL_ADDRESS
+        self._printed = ""
+        self._variables = {
+            # The programs of this environment, and no option from outside.
+            **{name: value for name, value in os.environ.items() if not name.startswith("RIE_")},
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "AWS_ACCESS_KEY_ID": "any",
+            "AWS_SECRET_ACCESS_KEY": "any",
+            "AWS_DEFAULT_REGION": "us-east-1",
+        }
+
+    def do(self, block: Block) -> None:
+        match block.words:
+            case ("file", name):
+                path = self._folder / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(block.text, "utf-8")
+            case ("tests", name):
+                (self._folder / name).write_text(block.text, "utf-8")
+                self._run(Block("sh", f"python -m pytest -W error {name}\n", ()))
+            case ("start",):
+                self._start(block)
+            case ("run",):
+                self._run(block)
+            case ("run", "if", program):
+                if self._has(program):
+                    self._run(block)
+            case ("prints",):
+                assert _pattern(block.text).fullmatch(self._printed), self._printed
+            case _:
+                raise AssertionError(f"no such thing to do: {block.words}")
+
+    def _run(self, block: Block) -> None:
+        result = subprocess.run(
+            self._command(block),
+            cwd=self._folder,
+            env=self._variables,
+            capture_output=True,
+            text=True,
+            timeout=LIMIT,
+            check=False,
+        )
+        assert result.returncode == 0, f"{block.text}\n{result.stdout}\n{result.stderr}"
+        self._printed = result.stdout
+
+    def _start(self, block: Block) -> None:
+        ready = self._folder / "ready.json"
+        ports = {
+            "RIE_LISTEN": "127.0.0.1:0",
+            "RIE_RUNTIME_API": "127.0.0.1:0",
+            "RIE_READY_FILE": str(ready),
+        }
+        process = self._life.enter_context(
+            _started(self._command(block), self._folder, self._variables | ports)
+        )
+        wait_until(lambda: ready.exists() or process.poll() is not None, "the emulator")
+        assert process.poll() is None, f"ended: {block.text}"
+        url = str(json.loads(ready.read_text("utf-8"))["invoke_api"])
+        self._address = url.removeprefix("http://")
+        self._variables["RIE_ENDPOINT"] = url
+
+    def _command(self, block: Block) -> list[str]:
+        text = block.text.replace(_USUAL_ADDRESS, self._address)
+        if block.language in _SHELLS:
+            return ["bash", "-euo", "pipefail", "-c", text]
+        assert block.language == "python", f"cannot run {block.language!r}"
+        return [sys.executable, "-W", "error", "-c", text]
+
+    def _has(self, program: str) -> bool:
+        return shutil.which(program, path=self._variables["PATH"]) is not None
+
+
+def follow(blocks: list[Block], folder: Path) -> None:
+    """Do what the blocks say; end what they started."""
+    with ExitStack() as life:
+        reader = Reader(folder, life)
+        for block in blocks:
+            reader.do(block)
+
+
+@contextmanager
+def _started(
+    command: list[str], folder: Path, variables: dict[str, str]
+) -> Iterator[subprocess.Popen[bytes]]:
+    process = subprocess.Popen(command, cwd=folder, env=variables, start_new_session=True)
+    with process:
+        try:
+            yield process
+        finally:
+            os.killpg(process.pid, signal.SIGTERM)
+            try:
+                process.wait(LIMIT)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                raise
+
+
+def _pattern(text: str) -> re.Pattern[str]:
+    return re.compile(re.escape(text).replace(re.escape("..."), ".*"))
