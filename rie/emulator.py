@@ -202,10 +202,13 @@ class Emulator:
         ground, address = self._take_ground()
         server: Server
 
-        def closed() -> None:
-            if address is not None:
+        async def close() -> None:
+            await server.close()
+            if address is not None:  # not before: the next one would find it in use
                 self._fixed_address_taken = False
-            self._spawn(server.close())
+
+        def closed() -> None:
+            self._spawn(close())
 
         driver = EnvironmentDriver(
             self._groundwork.function,

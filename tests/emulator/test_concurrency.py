@@ -207,3 +207,23 @@ def test_an_environment_that_was_retired_leaves_no_process() -> None:
 
         wait_until(lambda: not is_running(runtime.pid), "the end of the runtime")
         wait_until(lambda: not is_running(child), "the end of what it started")
+
+
+def test_an_environment_takes_the_place_of_an_old_one_that_had_a_fixed_address() -> None:
+    with scripted_function(timeout=60) as probe:
+        host, _, port = probe.runtime().api.partition(":")
+    with scripted_function(max_lifetime=0.2, timeout=60, runtime_api=(host, int(port))) as function:
+        first = function.runtime()
+        calls = function.call(), function.call()
+        event = first.next()
+        with scripted_function(timeout=0.3) as clock:
+            clock.runtime().park()
+            clock.call().read_response()
+        first.respond(event.request_id)
+        first.main.send_next()  # it is too old now, and somebody waits
+
+        second = function.runtime()
+        function.serve(second)
+
+        assert second.pid != first.pid
+        assert [call.read_response().status for call in calls] == [200, 200]
