@@ -17,7 +17,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from tests.support.emulator import scripted_function
-from tests.support.raw_http import LIMIT, request
+from tests.support.raw_http import LIMIT, chunks, head, request
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -855,3 +855,53 @@ def test_every_refusal_has_a_request_id_and_an_error_type(function: ScriptedFunc
     assert refused.header("X-Amzn-ErrorType") == "ResourceNotFoundException"
     assert refused.header("Content-Type") == "application/json"
     assert re.fullmatch(r"[0-9a-f-]{36}", refused.header("X-Amzn-RequestId") or "")
+
+
+# Payloads on the wire
+
+
+PATH = "/2015-03-31/functions/my-function/invocations"
+
+
+def test_a_caller_that_expects_100_continue_is_told_to_at_once(
+    function: ScriptedFunction, runtime: ScriptedRuntime
+) -> None:
+    # SV-22: curl, for a payload of more than a mebibyte
+    caller = function.connect()
+    fields = (("Content-Length", "2"), ("Expect", "100-continue"))
+
+    assert caller.ask(head("POST", PATH, fields)).status == 100
+    caller.send(b"{}")
+
+    function.serve(runtime)
+    assert caller.read_response().status == 200
+
+
+def test_a_payload_may_be_chunked(function: ScriptedFunction, runtime: ScriptedRuntime) -> None:
+    caller = function.connect()
+    caller.send(head("POST", PATH, (("Transfer-Encoding", "chunked"),)) + chunks(b'"a', b'b"'))
+
+    assert runtime.next().body == b'"ab"'
+
+
+def test_a_payload_that_does_not_arrive_whole_runs_nothing(
+    function: ScriptedFunction, runtime: ScriptedRuntime
+) -> None:
+    caller = function.connect()
+    caller.send(head("POST", PATH, (("Content-Length", "4"),)) + b"{}")
+    caller.finish_sending()
+
+    assert caller.read_response().header("X-Amzn-ErrorType") == "InvalidRequestContentException"
+    function.call(b'"whole"')
+    assert runtime.next().body == b'"whole"'
+
+
+def test_a_connection_is_kept_for_further_calls(
+    function: ScriptedFunction, runtime: ScriptedRuntime
+) -> None:
+    caller = function.connect()
+    for number in (b"1", b"2"):
+        caller.send(request("POST", PATH, number))
+        event = runtime.next()
+        runtime.respond(event.request_id, event.body)
+        assert caller.read_response().body == number
