@@ -193,7 +193,13 @@ class EnvironmentDriver:
         if now is None:
             now = time.monotonic()
         for action in self._environment.receive(event, now):
-            self._carry_out(action)
+            try:
+                self._carry_out(action)
+            except Exception:  # noqa: BLE001 - a defect; without the orders after it all would hang
+                get_diary().exception(
+                    "an order failed: please report this with its traceback",
+                    order=type(action).__name__,
+                )
         deadline = self._environment.deadline
         if deadline is not None and (self._timer is None or deadline < self._timer_at):
             self._set_timer(deadline)
