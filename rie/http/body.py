@@ -76,7 +76,7 @@ class FixedBody:
         self._collecting = False
         self._buffer = None
 
-    def feed(self, source: bytearray, start: int, end: int) -> int:
+    def feed(self, source: bytes | bytearray, start: int, end: int) -> int:
         """Take what is ours of source[start:end], and return where it ends."""
         count = min(end - start, self.length - self._received)
         stop = start + count
@@ -158,13 +158,13 @@ class ChunkedBody:
     def window(self) -> None:
         """Return None: where the bytes of a chunk belong is only known when they are here."""
 
-    def feed(self, source: bytearray, start: int, end: int) -> int:
+    def feed(self, source: bytes | bytearray, start: int, end: int) -> int:
         """Take what is ours of source[start:end], and return where it ends."""
         while start < end and not self.complete:
             start = self._step(self, source, start, end)
         return start
 
-    def _size_line(self, source: bytearray, start: int, end: int) -> int:
+    def _size_line(self, source: bytes | bytearray, start: int, end: int) -> int:
         line, start = self._read_line(source, start, end, MAX_SIZE_LINE)
         if line is None:
             return start
@@ -175,7 +175,7 @@ class ChunkedBody:
         self._step = ChunkedBody._data if self._left else ChunkedBody._trailer_line
         return start
 
-    def _data(self, source: bytearray, start: int, end: int) -> int:
+    def _data(self, source: bytes | bytearray, start: int, end: int) -> int:
         count = min(end - start, self._left)
         if self._limit is not None and self.length + self._left > self._limit:
             self.too_large = TooLarge(self.length + self._left, self._limit)
@@ -188,13 +188,13 @@ class ChunkedBody:
             self._step = ChunkedBody._after_data
         return start + count
 
-    def _after_data(self, source: bytearray, start: int, end: int) -> int:
+    def _after_data(self, source: bytes | bytearray, start: int, end: int) -> int:
         line, start = self._read_line(source, start, end, 2)
         if line is not None:
             self._step = ChunkedBody._size_line
         return start
 
-    def _trailer_line(self, source: bytearray, start: int, end: int) -> int:
+    def _trailer_line(self, source: bytes | bytearray, start: int, end: int) -> int:
         room = self._max_trailers - len(self._trailer_lines)
         line, start = self._read_line(source, start, end, room)
         if line is None:
@@ -205,7 +205,7 @@ class ChunkedBody:
         return start
 
     def _read_line(
-        self, source: bytearray, start: int, end: int, max_length: int
+        self, source: bytes | bytearray, start: int, end: int, max_length: int
     ) -> tuple[bytearray | None, int]:
         """Return the line, with its CRLF, that ends here, or None, and where to go on."""
         newline = source.find(b"\n", start, end)
@@ -221,7 +221,7 @@ class ChunkedBody:
         self._line = bytearray()
         return line, stop
 
-    def _keep(self, source: bytearray, start: int, stop: int) -> None:
+    def _keep(self, source: bytes | bytearray, start: int, stop: int) -> None:
         size = self.length + stop - start
         if size > len(self._buffer):
             self._grow(size)

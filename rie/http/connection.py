@@ -1,7 +1,8 @@
 """One connection: heads and bodies in, answers out, one exchange at a time, in order.
 
-Hot path: what arrives lands in the server's scratch buffer, or, within a large body, in its
-place; the endpoint is called from there, without a task, a timer or a queue.
+Hot path: a request that comes whole is parsed and handed to the endpoint by _take_request, without
+a task, a timer or a queue; whatever comes otherwise goes through _run. The rest of a large body is
+received straight into its place (filling.py).
 
 End of input (EOF) while an exchange waits for its answer: a peer that has shut down its sending
 side cannot be told from one that is gone. An exchange that has `on_disconnect` set (a parked
@@ -27,6 +28,7 @@ from rie.http.body import (
 )
 from rie.http.buffers import SMALL
 from rie.http.exchange import Exchange
+from rie.http.filling import Filling
 from rie.http.head import BadHeadError
 from rie.http.head_reader import END_OF_HEAD, FIRST_LETTER, HeadReader, skip_line_ends
 from rie.http.message import Response
@@ -45,7 +47,7 @@ _INTERNAL_ERROR = Response(
     b'{"errorMessage":"Internal Server Error","errorType":"InternalServerError"}\n',
     content_type=b"application/json",
 )
-_EMPTY = bytearray()
+_EMPTY = b""
 
 
 class Phase(Enum):
@@ -64,7 +66,7 @@ HEAD, BUSY, BODY = Phase.HEAD, Phase.BUSY, Phase.BODY
 DRAIN, LINGER, CLOSED = Phase.DRAIN, Phase.LINGER, Phase.CLOSED
 
 
-class Connection(asyncio.BufferedProtocol):
+class Connection(asyncio.Protocol):
     """The protocol of one client's connection."""
 
     __slots__ = (
@@ -80,10 +82,10 @@ class Connection(asyncio.BufferedProtocol):
         "_heads",
         "_held",
         "_keep_alive",
+        "_max_head",
         "_phase",
         "_reading_paused",
         "_running",
-        "_scratch",
         "_server",
         "_then",
         "_transport",
@@ -92,15 +94,15 @@ class Connection(asyncio.BufferedProtocol):
 
     def __init__(self, server: Server) -> None:
         self._server = server
-        self._scratch = server.scratch
         self._transport: asyncio.Transport = cast("asyncio.Transport", None)  # until it is made
         self._phase = HEAD
         self._held = bytearray()  # what has arrived ahead of its turn, or of the rest of a head
         self._heads = RecentHeads()
-        self._head_reader = HeadReader(server.limits.head_bytes)
+        self._max_head = server.limits.head_bytes
+        self._head_reader = HeadReader(self._max_head)
         self._exchange: Exchange | None = None
         self._body: FixedBody | ChunkedBody | None = None  # None: none, or complete
-        self._filling: FixedBody | None = None  # the body that is received in its place
+        self._filling = False  # whether the body is received in its place
         self._then: Callable[[Exchange], None] | None = None
         self._failed: Callable[[Exchange, BodyError], None] | None = None
         self._expects = False  # the client waits for 100 Continue
@@ -122,28 +124,20 @@ class Connection(asyncio.BufferedProtocol):
             self.close()
         self._watch_idle()
 
-    def get_buffer(self, sizehint: int) -> bytearray | memoryview:  # noqa: ARG002 - asyncio's signature
-        """Say where the next bytes go: into a large body's place, or the scratch buffer."""
-        filling = self._filling
-        if filling is None:
-            return self._scratch
-        return filling.window() or self._scratch
-
-    def buffer_updated(self, nbytes: int) -> None:
-        """Take what has arrived in the buffer last given."""
-        filling = self._filling
-        if filling is not None:
-            filling.filled(nbytes)
-            self._run(_EMPTY, 0)
-        elif self._held:
-            with memoryview(self._scratch)[:nbytes] as piece:
-                self._held += piece
+    def data_received(self, data: bytes) -> None:
+        """Take what has arrived."""
+        if self._held:
+            self._held += data
             self._run_held()
-        elif not self._take_request(self._scratch, nbytes):
-            at = self._run(self._scratch, nbytes)
-            if at < nbytes:
-                self._held += self._scratch[at:nbytes]
+        elif not self._take_request(data):
+            at = self._run(data, len(data))
+            if at < len(data):
+                self._held += data[at:]
                 self._regulate_reading()
+
+    def body_filled(self) -> None:
+        """Go on: some more of the body that is being filled has arrived."""
+        self._run(_EMPTY, 0)
 
     def eof_received(self) -> bool:
         """Note that the peer sends no more; keep the connection while it is owed an answer."""
@@ -161,7 +155,7 @@ class Connection(asyncio.BufferedProtocol):
         """Tell whoever waits for this peer."""
         exchange = self._exchange
         self._phase = CLOSED
-        self._filling = self._body = None
+        self._body = None
         self._held = bytearray()
         self._deadline = inf
         self._server.forget(self)
@@ -254,7 +248,7 @@ class Connection(asyncio.BufferedProtocol):
     def abort(self) -> None:
         """Close now, whatever has not been sent."""
         self._phase = CLOSED
-        self._body = self._filling = None
+        self._body = None
         self._transport.abort()
 
     def noticed_late(self, exchange: Exchange) -> None:
@@ -291,27 +285,29 @@ class Connection(asyncio.BufferedProtocol):
             del self._held[:at]
         self._regulate_reading()
 
-    def _take_request(self, source: bytearray, end: int) -> bool:
-        """Take source[:end] if it is one request and all of it, as it nearly always is."""
-        if self._phase is not HEAD or self._writing_paused or source[0] < FIRST_LETTER:
+    def _take_request(self, data: bytes) -> bool:
+        """Take what has arrived if it is one request and all of it, as it nearly always is."""
+        if self._phase is not HEAD or self._writing_paused or data[0] < FIRST_LETTER:
             return False
-        stop = source.find(END_OF_HEAD, 0, end) + len(END_OF_HEAD)
-        if not len(END_OF_HEAD) <= stop <= self._server.limits.head_bytes:
+        size = len(data)
+        stop = data.find(END_OF_HEAD) + len(END_OF_HEAD)
+        if not len(END_OF_HEAD) <= stop <= self._max_head:
             return False
         try:
-            head = self._heads.parse(bytes(source[:stop]))
+            head = self._heads.parse(data[:stop])
         except BadHeadError:
             return False
-        if stop + head.length != end or head.length > SMALL or head.expects_continue:
+        length = head.length
+        if stop + length != size or length > SMALL or head.expects_continue:
             return False
         request = head.request()
-        if head.length:
-            request.body = bytes(source[stop:end])
+        if length:
+            request.body = data[stop:]
         self._keep_alive = head.keep_alive
         self._begin(request)
         return True
 
-    def _run(self, source: bytearray, end: int) -> int:
+    def _run(self, source: bytes | bytearray, end: int) -> int:
         """Take what source[:end] has for us now, and return where that ends."""
         self._running = True
         try:
@@ -338,7 +334,7 @@ class Connection(asyncio.BufferedProtocol):
         finally:
             self._running = False
 
-    def _take_head(self, source: bytearray, start: int, end: int) -> int:
+    def _take_head(self, source: bytes | bytearray, start: int, end: int) -> int:
         """Begin an exchange and return where its head ends, or -1 for more input."""
         if start == end or self._writing_paused:
             if self._eof and start == end:
@@ -378,7 +374,7 @@ class Connection(asyncio.BufferedProtocol):
         self._phase = BUSY
         self._call(self._server.endpoint, exchange)
 
-    def _take_body(self, source: bytearray, start: int, end: int) -> int:
+    def _take_body(self, source: bytes | bytearray, start: int, end: int) -> int:
         """Feed the body and return where it ends; while it is due, that is the end of input."""
         body = self._body
         if body is None:
@@ -407,8 +403,9 @@ class Connection(asyncio.BufferedProtocol):
             if self._expects:
                 self._expects = False
                 self._transport.write(CONTINUE)
-            if isinstance(body, FixedBody) and body.window() is not None:
-                self._filling = body
+            if isinstance(body, FixedBody) and not self._filling and body.window() is not None:
+                self._filling = True
+                self._transport.set_protocol(Filling(self, body))
         self._watch(self._server.limits.stall_timeout)
 
     def _outgrown(self, body: FixedBody | ChunkedBody, error: TooLarge) -> None:
@@ -420,7 +417,8 @@ class Connection(asyncio.BufferedProtocol):
             self._tell_failed(self._exchange, error)
 
     def _finish_body(self, body: FixedBody | ChunkedBody) -> None:
-        self._body = self._filling = None
+        self._body = None
+        self._end_filling()
         self._deadline = inf
         exchange, then = self._exchange, self._then
         if exchange is None or then is None:  # it was drained
@@ -432,6 +430,11 @@ class Connection(asyncio.BufferedProtocol):
         exchange.request.body = body.result
         exchange.request.trailers = body.trailers
         self._call(then, exchange)
+
+    def _end_filling(self) -> None:
+        if self._filling:
+            self._filling = False
+            self._transport.set_protocol(self)
 
     def _fail_framing(self, reason: str) -> None:
         if self._phase is DRAIN:
@@ -445,7 +448,8 @@ class Connection(asyncio.BufferedProtocol):
         exchange = self._exchange
         self._phase = BUSY
         self._deadline = inf
-        self._filling = self._body = None
+        self._body = None
+        self._end_filling()
         self._held.clear()
         self._keep_alive = False
         if exchange is not None:
@@ -478,7 +482,8 @@ class Connection(asyncio.BufferedProtocol):
 
     def _drain(self) -> None:
         self._phase = DRAIN
-        self._filling = self._then = self._failed = None
+        self._then = self._failed = None
+        self._end_filling()
         self._drained = 0
         if self._body is not None:
             self._body.discard()
@@ -498,7 +503,8 @@ class Connection(asyncio.BufferedProtocol):
         Closing a socket with unread input resets the connection, and a reset overtakes answers.
         So this side stops sending, and reads on until the client has hung up.
         """
-        self._body = self._filling = None
+        self._body = None
+        self._end_filling()
         if self._eof or self._server.closing or self._transport.is_closing():
             self.close()
             return

@@ -21,7 +21,7 @@ class HeadReader:
         self._max_bytes = max_bytes
         self.searched = 0  # bytes of an incomplete head; they will be there again
 
-    def read(self, source: bytearray, start: int, end: int) -> bytes | None:
+    def read(self, source: bytes | bytearray, start: int, end: int) -> bytes | None:
         """Return the head that begins at `start`, or None when it is not complete.
 
         Raises BadHeadError for what is too large, or cannot become a head.
@@ -36,14 +36,13 @@ class HeadReader:
             self.searched = size
             return None
         self.searched = 0
-        with memoryview(source)[start : stop + 4] as head:
-            return bytes(head)
+        return bytes(source[start : stop + 4])
 
     def reset(self) -> None:
         """Begin with another head."""
         self.searched = 0
 
-    def _check(self, source: bytearray, start: int, fresh: int, end: int) -> None:
+    def _check(self, source: bytes | bytearray, start: int, fresh: int, end: int) -> None:
         """Check the part from `fresh` on: no need to wait for the end of a bad head."""
         if source[start] < FIRST_LETTER:
             raise BadHeadError(400, "no HTTP request")
@@ -51,7 +50,7 @@ class HeadReader:
             raise BadHeadError(400, "bare LF in the head of the request")
 
 
-def skip_line_ends(source: bytearray, start: int, end: int) -> int:
+def skip_line_ends(source: bytes | bytearray, start: int, end: int) -> int:
     """Return where the next head begins: some clients send an empty line after a body."""
     while start < end and source[start] in b"\r\n":
         start += 1

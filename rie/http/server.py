@@ -27,7 +27,6 @@ __all__ = [
     "Truncated",
 ]
 
-SCRATCH_SIZE = 256 * 1024  # bytes of one read
 LONGEST_SWEEP_INTERVAL = 1.0  # seconds; how late a deadline may be noticed
 
 
@@ -50,8 +49,6 @@ class Server:
         self.on_error = on_error
         self.pool = pool or BufferPool()
         self.clock = Clock()
-        # One for all connections: the loop fills it and has us take what is in it in one go.
-        self.scratch = bytearray(SCRATCH_SIZE)
         self.connections: set[Connection] = set()
         self.closing = False
         self.gathers = False  # whether head and body are written in one call
