@@ -8,6 +8,7 @@ The blocks of one group share a folder and are taken in the order of the page:
     run [if PROGRAM] a shell script or Python program that must succeed; `if`: where there is one
     tests NAME       the block is a test file, whose tests must pass
     prints           what the run before it printed; `...` stands for anything in a line
+    prints each      lines that are among those which the run before it printed
 
 Ports come from the kernel: 127.0.0.1:8080 in a block is put right before it is run.
 """
@@ -96,7 +97,11 @@ class Reader:
                 if self._has(program):
                     self._run(block)
             case ("prints",):
-                assert _pattern(block.text).fullmatch(self._printed), self._printed
+                printed = self._printed.rstrip("\n")
+                assert _pattern(block.text.rstrip("\n")).fullmatch(printed), self._printed
+            case ("prints", "each"):
+                lines = set(self._printed.splitlines())
+                assert not set(block.text.splitlines()) - lines, self._printed
             case _:
                 raise AssertionError(f"no such thing to do: {block.words}")
 
