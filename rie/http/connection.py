@@ -31,14 +31,13 @@ from rie.http.exchange import Exchange
 from rie.http.filling import Filling
 from rie.http.head import BadHeadError
 from rie.http.head_reader import END_OF_HEAD, FIRST_LETTER, HeadReader, skip_line_ends
-from rie.http.message import Response
+from rie.http.message import Request, Response
 from rie.http.recent_heads import RecentHeads
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rie.http.head import Head
-    from rie.http.message import Request
     from rie.http.server import Server
 
 _TEXT = b"text/plain; charset=utf-8"
@@ -73,6 +72,7 @@ class Connection(asyncio.Protocol):
         "_body",
         "_deadline",
         "_drained",
+        "_endpoint",
         "_eof",
         "_exchange",
         "_expects",
@@ -94,6 +94,7 @@ class Connection(asyncio.Protocol):
 
     def __init__(self, server: Server) -> None:
         self._server = server
+        self._endpoint = server.endpoint
         self._transport: asyncio.Transport = cast("asyncio.Transport", None)  # until it is made
         self._phase = HEAD
         self._held = bytearray()  # what has arrived ahead of its turn, or of the rest of a head
@@ -213,11 +214,10 @@ class Connection(asyncio.Protocol):
             raise RuntimeError(f"answered twice: {exchange.request!r}")
         if exchange is not self._exchange or self._phase is CLOSED:
             return  # the peer is gone
+        server = self._server
         unread = self._body is not None
-        if unread and (self._expects or self._too_much_to_drain()):
+        if server.closing or (unread and (self._expects or self._too_much_to_drain())):
             # A client that was not told to continue may send its body or not.
-            self._keep_alive = False
-        if self._server.closing:
             self._keep_alive = False
         self._write(exchange.request, response)
         self._exchange = None
@@ -228,10 +228,11 @@ class Connection(asyncio.Protocol):
             self._drain()
         else:
             self._phase = HEAD
-            self._watch_idle()
+            if server.limits.idle is not None:
+                self._watch_idle()
         if not self._running and (self._held or self._eof or self._reading_paused):
             # Not from within respond(): the next endpoint is no business of its caller.
-            self._server.loop.call_soon(self._run_held)
+            server.loop.call_soon(self._run_held)
 
     # Called by the server
 
@@ -300,7 +301,7 @@ class Connection(asyncio.Protocol):
         length = head.length
         if stop + length != size or length > SMALL or head.expects_continue:
             return False
-        request = head.request()
+        request = Request(head)
         if length:
             request.body = data[stop:]
         self._keep_alive = head.keep_alive
@@ -365,14 +366,16 @@ class Connection(asyncio.Protocol):
         self._expects = head.expects_continue
         if head.length:
             self._body = make_body(head.length, server.pool, server.limits.head_bytes)
-        self._begin(head.request())
+        self._begin(Request(head))
 
     def _begin(self, request: Request) -> None:
-        exchange = Exchange(request, self)
+        self._exchange = exchange = Exchange(request, self)
         self._deadline = inf
-        self._exchange = exchange
         self._phase = BUSY
-        self._call(self._server.endpoint, exchange)
+        try:
+            self._endpoint(exchange)
+        except Exception as error:  # noqa: BLE001 - as in _call, which would cost a call
+            self._report(exchange, error)
 
     def _take_body(self, source: bytes | bytearray, start: int, end: int) -> int:
         """Feed the body and return where it ends; while it is due, that is the end of input."""

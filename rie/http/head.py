@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 
-from rie.http.message import Headers, Request
+from rie.http.message import Headers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -67,10 +67,6 @@ class Head:
         self.expects_continue = (
             expect is not None and expect.lower() == b"100-continue" and http_version != "1.0"
         )
-
-    def request(self) -> Request:
-        """Make the request that has this head."""
-        return Request(self.method, self.raw_path, self.query, self.http_version, self.headers)
 
 
 def parse_head(head: bytes) -> Head:

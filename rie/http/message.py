@@ -6,11 +6,12 @@ Header values are any bytes but CR, LF and NUL: real clients send raw UTF-8.
 from __future__ import annotations
 
 from binascii import a2b_hex
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+
+    from rie.http.head import Head
 
 
 class Headers:
@@ -49,19 +50,12 @@ class Request:
 
     __slots__ = ("body", "headers", "http_version", "method", "query", "raw_path", "trailers")
 
-    def __init__(
-        self,
-        method: str,
-        raw_path: bytes,
-        query: bytes,
-        http_version: str,
-        headers: Headers,
-    ) -> None:
-        self.method = method
-        self.raw_path = raw_path
-        self.query = query
-        self.http_version = http_version
-        self.headers = headers
+    def __init__(self, head: Head) -> None:
+        self.method = head.method
+        self.raw_path = head.raw_path
+        self.query = head.query
+        self.http_version = head.http_version
+        self.headers = head.headers
         self.trailers = NO_HEADERS
         self.body: bytes | memoryview = b""
 
@@ -74,8 +68,7 @@ class Request:
         return f"<Request {self.method} {self.path}>"
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(NamedTuple):
     """One answer. Content-Length, Date and Connection are the server's to add."""
 
     status: int

@@ -76,7 +76,8 @@ class Router:
     def __call__(self, exchange: Exchange) -> None:
         """Hand the exchange to its endpoint, its parameters in `exchange.params`."""
         request = exchange.request
-        match = self.resolve(request.raw_path)
+        path = request.raw_path
+        match = self._static.get(path) or self._recent.get(path) or self.resolve(path)
         if match is None:
             self._not_found(exchange)
             return

@@ -5,6 +5,7 @@ import gc
 import pytest
 
 from rie.http.head import CHUNKED, BadHeadError, Head, parse_head, parse_trailers
+from rie.http.message import Request
 
 
 def parse(line: bytes, *headers: bytes) -> Head:
@@ -12,7 +13,7 @@ def parse(line: bytes, *headers: bytes) -> Head:
 
 
 def test_a_request_line_is_taken_apart() -> None:
-    request = parse(b"GET /a%20b?c=%20d?e HTTP/1.1").request()
+    request = Request(parse(b"GET /a%20b?c=%20d?e HTTP/1.1"))
 
     assert (request.method, request.http_version) == ("GET", "1.1")
     assert (request.path, request.raw_path, request.query) == ("/a b", b"/a%20b", b"c=%20d?e")
