@@ -82,11 +82,17 @@ def test_the_page_of_the_architecture_names_every_dependency() -> None:
     assert sorted(name for name in names if f"`{name}`" not in page) == []
 
 
-def test_the_page_of_the_architecture_names_every_folder_and_module_of_rie() -> None:
+def test_the_page_of_the_architecture_names_what_is_there_and_no_more() -> None:
     page = (ROOT / "docs" / "architecture.md").read_text("utf-8")
-    modules = [path for path in (ROOT / "rie").rglob("*.py") if not path.name.startswith("__")]
+    tree = page.partition("## The tree")[2].partition("\n## ")[0]
+    there = {path.name for path in (ROOT / "rie").rglob("*.py")}
+    top = {path.name for path in (ROOT / "rie").iterdir() if not path.name.startswith("__")}
 
-    assert sorted(path.name for path in modules if path.name not in page) == []
+    assert sorted(set(re.findall(r"\w+\.py\b", page)) - there) == []
+    assert sorted(name for name in top - {"py.typed", "version.py"} if name not in tree) == []
+    assert [
+        path for path in re.findall(r"`(rie/[\w/]+\.py)`", page) if not (ROOT / path).exists()
+    ] == []
 
 
 def sections(page: Path) -> set[str]:
