@@ -6,7 +6,10 @@ from functools import lru_cache
 from time import gmtime, time
 from typing import TYPE_CHECKING
 
+from rie.http.buffers import SMALL
+
 if TYPE_CHECKING:
+    from asyncio import Transport
     from collections.abc import Sequence
 
     from rie.http.message import Request, Response
@@ -83,6 +86,31 @@ def http_date(second: int) -> bytes:
     year, month, day, hour, minute, sec, weekday, *_ = gmtime(second)
     date = f"{_DAYS[weekday]}, {day:02} {_MONTHS[month - 1]} {year}"
     return f"{date} {hour:02}:{minute:02}:{sec:02} GMT".encode("ascii")
+
+
+class Answers:
+    """Writes the answers of one connection."""
+
+    __slots__ = ("_clock", "_gathers", "_transport")
+
+    def __init__(self, transport: Transport, clock: Clock, *, gathers: bool) -> None:
+        self._transport = transport
+        self._clock = clock
+        self._gathers = gathers  # whether writelines() is one call of the kernel, without a copy
+
+    def send(self, request: Request | None, response: Response, *, keep_alive: bool) -> None:
+        """Write the answer to `request`, or to what was none. Raises ValueError, as answer_head."""
+        head = answer_head(request, response, self._clock.date_line(), keep_alive=keep_alive)
+        body = response.body
+        if not body or not has_body(request, response):
+            self._transport.write(head)
+        elif len(body) < SMALL:
+            self._transport.write(head + body)
+        elif self._gathers:
+            self._transport.writelines((head, body))
+        else:
+            self._transport.write(head)
+            self._transport.write(body)
 
 
 def has_body(request: Request | None, response: Response) -> bool:

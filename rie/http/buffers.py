@@ -9,8 +9,8 @@ from mmap import MAP_ANONYMOUS, MAP_PRIVATE, mmap
 
 SMALL = 64 * 1024  # bytes; below this, plain bytes objects are cheaper than any bookkeeping
 BUFFER_SIZE = 8 * 1024 * 1024  # one size for all
-MAX_BUFFERS = 3  # what arrives, what leaves, and one for whoever comes between
-QUIET_SWEEPS = 10  # without use, after which free buffers are let go
+MAX_BUFFERS = 8  # an invocation has two at a time, the next one's body may come between
+QUIET = 10.0  # seconds without use, after which free buffers are let go
 
 
 class BufferPool:
@@ -18,18 +18,19 @@ class BufferPool:
 
     A memoryview refers to its buffer, and so does a pending write of the event loop. So a buffer
     that only the pool refers to is free, and no path, however odd, can forget to release one or
-    release it too early.
+    release it too early. Servers may share a pool: what one is done with another takes.
     """
 
     def __init__(self, *, size: int = BUFFER_SIZE, count: int = MAX_BUFFERS) -> None:
         self._size = size
         self._count = count
         self._buffers: list[mmap] = []
-        self._sweeps = 0  # since the last use
+        self._used = False  # since the last sweep
+        self._quiet_since = 0.0
 
     def take(self, size: int) -> mmap:
         """Return a buffer of at least `size` bytes, with whatever it held before."""
-        self._sweeps = 0
+        self._used = True
         if size > self._size:
             return mapping(size)
         free = first_free(self._buffers)
@@ -41,10 +42,15 @@ class BufferPool:
         self._buffers.append(buffer)
         return buffer
 
-    def sweep(self) -> bool:
-        """Let go of what is free and has not been used for long; say whether any is left."""
-        self._sweeps += 1
-        if self._sweeps > QUIET_SWEEPS:
+    def sweep(self, now: float) -> bool:
+        """Let go of what is free and has not been used for long; say whether any is left.
+
+        `now` is in seconds, on whichever clock its callers have in common.
+        """
+        if self._used:
+            self._used = False
+            self._quiet_since = now
+        elif now - self._quiet_since > QUIET:
             while (free := first_free(self._buffers)) is not None:
                 self._buffers.remove(free)
                 free = None

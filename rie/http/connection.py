@@ -12,11 +12,10 @@ long poll) takes it for gone; any other gets its answer, and then the connection
 from __future__ import annotations
 
 import asyncio
-from enum import Enum, auto
 from math import inf
 from typing import TYPE_CHECKING, cast
 
-from rie.http.answer import CONTINUE, answer_head, has_body
+from rie.http.answer import CONTINUE, Answers
 from rie.http.body import (
     BadChunkError,
     BodyError,
@@ -32,6 +31,7 @@ from rie.http.filling import Filling
 from rie.http.head import BadHeadError
 from rie.http.head_reader import END_OF_HEAD, FIRST_LETTER, HeadReader, skip_line_ends
 from rie.http.message import Request, Response
+from rie.http.phase import BODY, BUSY, CLOSED, DRAIN, HEAD, LINGER, Phase
 from rie.http.recent_heads import RecentHeads
 
 if TYPE_CHECKING:
@@ -47,22 +47,6 @@ _INTERNAL_ERROR = Response(
     content_type=b"application/json",
 )
 _EMPTY = b""
-
-
-class Phase(Enum):
-    """What the next byte belongs to."""
-
-    HEAD = auto()  # a head, or nothing yet
-    BUSY = auto()  # what comes after the exchange that the endpoint has; it is held
-    BODY = auto()  # the body that the endpoint asked for
-    DRAIN = auto()  # a body that nobody asked for; the answer is out
-    LINGER = auto()  # nobody: the last answer is out, the client has not hung up yet
-    CLOSED = auto()
-
-
-# Python 3.11 takes its time for a member of an Enum.
-HEAD, BUSY, BODY = Phase.HEAD, Phase.BUSY, Phase.BODY
-DRAIN, LINGER, CLOSED = Phase.DRAIN, Phase.LINGER, Phase.CLOSED
 
 
 class Connection(asyncio.Protocol):
@@ -86,6 +70,7 @@ class Connection(asyncio.Protocol):
         "_phase",
         "_reading_paused",
         "_running",
+        "_send",
         "_server",
         "_then",
         "_transport",
@@ -120,6 +105,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin to wait for the first head."""
         self._transport = cast("asyncio.Transport", transport)
+        self._send = Answers(self._transport, self._server.clock, gathers=self._server.gathers).send
         self._server.connections.add(self)
         if self._server.closing:
             self.close()
@@ -219,7 +205,7 @@ class Connection(asyncio.Protocol):
         if server.closing or (unread and (self._expects or self._too_much_to_drain())):
             # A client that was not told to continue may send its body or not.
             self._keep_alive = False
-        self._write(exchange.request, response)
+        self._send(exchange.request, response, keep_alive=self._keep_alive)
         self._exchange = None
         exchange.closed = exchange.answered = True
         if not self._keep_alive:
@@ -460,27 +446,13 @@ class Connection(asyncio.Protocol):
 
     # Output
 
-    def _write(self, request: Request | None, response: Response) -> None:
-        date_line = self._server.clock.date_line()
-        head = answer_head(request, response, date_line, keep_alive=self._keep_alive)
-        body = response.body
-        if not body or not has_body(request, response):
-            self._transport.write(head)
-        elif len(body) < SMALL:
-            self._transport.write(head + body)
-        elif self._server.gathers:
-            self._transport.writelines((head, body))
-        else:
-            self._transport.write(head)
-            self._transport.write(body)
-
     def _refuse(self, status: int, reason: str) -> None:
         """Answer what is no request, for the last time."""
         self._held.clear()
         self._head_reader.reset()
         self._keep_alive = False
         response = Response(status, f"{reason}\n".encode(), content_type=_TEXT)
-        self._write(None, response)
+        self._send(None, response, keep_alive=False)
         self._close()
 
     def _drain(self) -> None:

@@ -134,5 +134,5 @@ class Server:
             elif overdue:
                 connection.expire()
         self._sweep_timer = None
-        if self.pool.sweep() or self._watched:
+        if self.pool.sweep(now) or self._watched:
             self._sweep_timer = self.loop.call_later(self._sweep_interval(), self._sweep)

@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rie.http.buffers import QUIET_SWEEPS, BufferPool
+from rie.http.buffers import QUIET, BufferPool
 
 SIZE = 1000
 
@@ -54,13 +54,13 @@ def test_free_buffers_are_let_go_when_nobody_has_wanted_one_for_long() -> None:
     used, unused = memoryview(pool.take(10)), memoryview(pool.take(10))
     del unused
 
-    for _ in range(QUIET_SWEEPS):
-        assert pool.sweep()
+    assert pool.sweep(100.0)
+    assert pool.sweep(100.0 + QUIET)
     assert len(pool._buffers) == 2
-    assert pool.sweep()
+    assert pool.sweep(101.0 + QUIET)
     assert [id(buffer) for buffer in pool._buffers] == [id(used.obj)]
     del used
-    assert not pool.sweep()
+    assert not pool.sweep(102.0 + QUIET)
 
 
 def test_what_the_pool_has_no_room_for_is_made_to_measure() -> None:
