@@ -30,7 +30,6 @@ from tests.bootstrap.scripted import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3})?Z")
@@ -54,17 +53,6 @@ def handler(event, context):
         log.exception("failed")
     raise KeyError("größe")
 """
-
-
-@pytest.fixture(autouse=True)
-def fresh_log(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(logs, "LOG", logs.Log())
-    before = logging.Formatter.converter
-    root = logging.getLogger()
-    handlers, level, meta_path = root.handlers[:], root.level, sys.meta_path[:]
-    yield
-    root.handlers[:], root.level, sys.meta_path[:] = handlers, level, meta_path
-    logging.Formatter.converter = before
 
 
 def frames_of(fd: int) -> list[tuple[int, str]]:
