@@ -201,8 +201,10 @@ class Emulator:
         """Build one environment: its Runtime API, and what drives it."""
         ground, address = self._take_ground()
         server: Server
+        serving: asyncio.Task[None]
 
         async def close() -> None:
+            await serving  # an environment may end in the turn of the loop that it began in
             await server.close()
             if address is not None:  # not before: the next one would find it in use
                 self._fixed_address_taken = False
@@ -223,7 +225,7 @@ class Emulator:
         )
         api = runtime_api(driver, forward_content_type=self.settings.forward_content_type)
         server = Server(api, on_error=_on_error)
-        self._spawn(server.start(ground.listener))
+        serving = self._spawn(server.start(ground.listener))
         return driver
 
     def _take_ground(self) -> tuple[EnvironmentGround, Address | None]:

@@ -8,17 +8,26 @@ from __future__ import annotations
 
 import orjson
 
-from rie.core.invocation import Payload
+from rie.core.invocation import JSON, Payload
 
 WITH_CAUSE = b"application/vnd.aws.lambda.error.cause+json"
 _INVALID = b'"Invalid error body"'
 _SHOWN = ("errorMessage", "errorType", "stackTrace")
 
 
-def for_caller(body: Payload, content_type: bytes) -> Payload:
-    """Strip the cause from a document that has one; anything else goes through untouched."""
+def for_caller(body: Payload, content_type: bytes | None) -> tuple[Payload, bytes]:
+    """Strip the cause from a document that has one; anything else goes through untouched.
+
+    Gives the document and its content type.
+    """
+    if content_type is None:
+        return body, JSON
     if content_type.partition(b";")[0].strip().lower() != WITH_CAUSE:
-        return body
+        return body, content_type
+    return _stripped(body), JSON
+
+
+def _stripped(body: Payload) -> bytes:
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError:

@@ -135,6 +135,8 @@ class _Call:
     def _answer(
         self, exchange: Exchange, invocation: Invocation, outcome: Outcome, tail: bytes | None
     ) -> None:
+        if exchange.answered:  # by a 500, for a defect of ours
+            return
         if isinstance(outcome, Refused):
             exchange.respond(service_error(outcome.error, self._request_id))
             return
@@ -152,7 +154,7 @@ class _Call:
             (b"X-Amz-Executed-Version", invocation.version.encode()),
         ]
         if invocation.tracing is not None:
-            headers.append((b"X-Amzn-Trace-Id", invocation.tracing.value.encode()))
+            headers.append((b"X-Amzn-Trace-Id", invocation.tracing.value.encode("latin-1")))
         return headers
 
 

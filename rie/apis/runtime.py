@@ -23,9 +23,9 @@ from rie.core.errors import (
     TruncatedHTTPRequest,
 )
 from rie.core.events import PostKind
-from rie.core.invocation import Invocation, Payload
+from rie.core.invocation import JSON, Invocation
 from rie.core.limits import MAX_RESPONSE_PAYLOAD
-from rie.http.body import BodyError, TooLarge
+from rie.http.body import BodyError, TooLarge, Truncated
 from rie.http.exchange import Endpoint, Exchange
 from rie.http.message import Response
 from rie.http.routing import Route, Router
@@ -33,8 +33,7 @@ from rie.http.routing import Route, Router
 if TYPE_CHECKING:
     from rie.worker.driver import EnvironmentDriver
 
-_JSON = b"application/json"
-_ACCEPTED = Response(202, b'{"status":"OK"}\n', content_type=_JSON)
+_ACCEPTED = Response(202, b'{"status":"OK"}\n', content_type=JSON)
 _PONG = Response(200, b"pong", content_type=b"text/plain; charset=utf-8")
 
 _ERROR_TYPE = b"lambda-runtime-function-error-type"
@@ -76,7 +75,7 @@ class ParkedPoll:
         self._exchange.on_disconnect = None
         # Without a content type the official Python and Node clients die of SIGSEGV; with
         # another than JSON the Python one hands its handler raw bytes.
-        content_type = invocation.content_type if self._forward_content_type else _JSON
+        content_type = invocation.content_type if self._forward_content_type else JSON
         headers = next_headers(invocation, deadline_ms)
         self._exchange.respond(Response(200, invocation.payload, headers, content_type))
 
@@ -90,7 +89,7 @@ def next_headers(invocation: Invocation, deadline_ms: int) -> list[tuple[bytes, 
         (b"Lambda-Runtime-Invocation-Id", invocation.invocation_id.encode()),
     ]
     if invocation.tracing is not None:
-        headers.append((b"Lambda-Runtime-Trace-Id", invocation.tracing.value.encode()))
+        headers.append((b"Lambda-Runtime-Trace-Id", invocation.tracing.value.encode("latin-1")))
     if invocation.client_context:
         headers.append((b"Lambda-Runtime-Client-Context", invocation.client_context))
     if invocation.cognito_identity:
@@ -136,40 +135,26 @@ def _post(driver: EnvironmentDriver, kind: PostKind, exchange: Exchange) -> None
 
 def _posted(driver: EnvironmentDriver, kind: PostKind, exchange: Exchange) -> None:
     request = exchange.request
-    failure = _failure_of(kind, exchange)
-    content_type = request.headers.get(b"content-type") or _JSON
+    content_type = request.headers.get(b"content-type")
     try:
-        if failure is None:
-            driver.respond(exchange, request.body, content_type)
+        if kind == "error":
+            payload, shown_type = error_body.for_caller(request.body, content_type)
+            error_type = _error_type(request.headers.get(_ERROR_TYPE))
+            driver.fail(exchange, payload, shown_type, error_type)
+        elif failed := request.trailers.get(_ERROR_TYPE):
+            # A runtime that streams says so in trailers when it fails after the first byte.
+            document = _decoded(request.trailers.get(_ERROR_BODY) or b"")
+            driver.fail(exchange, document, JSON, _error_type(failed))
         else:
-            error_type, payload = failure
-            driver.fail(exchange, payload, content_type, error_type)
+            driver.respond(exchange, request.body, content_type or JSON)
     except RuntimeApiError as error:
         exchange.respond(runtime_api_error(error))
         return
     exchange.respond(_ACCEPTED)
 
 
-def _failure_of(kind: PostKind, exchange: Exchange) -> tuple[str, Payload] | None:
-    """Tell whether a complete post says that the function failed: its type and document."""
-    request = exchange.request
-    if kind == "error":
-        content_type = request.headers.get(b"content-type") or _JSON
-        payload = error_body.for_caller(request.body, content_type)
-        return _error_type(request.headers.get(_ERROR_TYPE)), payload
-    # A runtime that streams says so in trailers when it fails after the first byte.
-    error_type = request.trailers.get(_ERROR_TYPE)
-    if not error_type:
-        return None
-    return _error_type(error_type), _decoded(request.trailers.get(_ERROR_BODY) or b"")
-
-
 def _spoiled(driver: EnvironmentDriver, exchange: Exchange, reason: BodyError) -> None:
-    error: RuntimeApiError
-    if isinstance(reason, TooLarge):
-        error = RequestEntityTooLarge(MAX_RESPONSE_PAYLOAD)
-    else:
-        error = TruncatedHTTPRequest()
+    error = _refusal(reason)
     try:
         driver.spoil(exchange, "size" if isinstance(reason, TooLarge) else "truncated")
     except RuntimeApiError as late:
@@ -183,10 +168,9 @@ def _init_error(driver: EnvironmentDriver, exchange: Exchange) -> None:
 
 def _init_failed(driver: EnvironmentDriver, exchange: Exchange) -> None:
     request = exchange.request
-    content_type = request.headers.get(b"content-type") or _JSON
-    payload = error_body.for_caller(request.body, content_type)
+    payload, shown_type = error_body.for_caller(request.body, request.headers.get(b"content-type"))
     try:
-        driver.fail_init(payload, content_type, _error_type(request.headers.get(_ERROR_TYPE)))
+        driver.fail_init(payload, shown_type, _error_type(request.headers.get(_ERROR_TYPE)))
     except RuntimeApiError as error:
         exchange.respond(runtime_api_error(error))
         return
@@ -194,12 +178,15 @@ def _init_failed(driver: EnvironmentDriver, exchange: Exchange) -> None:
 
 
 def _init_error_spoiled(exchange: Exchange, reason: BodyError) -> None:
-    error: RuntimeApiError
-    if isinstance(reason, TooLarge):
-        error = RequestEntityTooLarge(MAX_RESPONSE_PAYLOAD)
-    else:
-        error = TruncatedHTTPRequest()
-    exchange.respond(runtime_api_error(error))
+    exchange.respond(runtime_api_error(_refusal(reason)))
+
+
+def _refusal(reason: BodyError) -> RuntimeApiError:
+    match reason:
+        case TooLarge():
+            return RequestEntityTooLarge(MAX_RESPONSE_PAYLOAD)
+        case Truncated():
+            return TruncatedHTTPRequest()
 
 
 def _ping(exchange: Exchange) -> None:
