@@ -278,6 +278,7 @@ async def _serve(settings: Settings, groundwork: Groundwork) -> int:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             loop.add_signal_handler(number, _stopper(number, stop, emulator))
         await loop.run_in_executor(None, _load_diary)
+        await loop.shutdown_default_executor()
         get_diary().release()
         return await stop
 

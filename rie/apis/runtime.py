@@ -25,6 +25,7 @@ from rie.core.errors import (
 from rie.core.events import PostKind
 from rie.core.invocation import JSON, Invocation
 from rie.core.limits import MAX_RESPONSE_PAYLOAD
+from rie.core.states import Phase
 from rie.http.body import BodyError, TooLarge, Truncated
 from rie.http.exchange import Endpoint, Exchange
 from rie.http.message import Response
@@ -103,7 +104,8 @@ def _next(driver: EnvironmentDriver, exchange: Exchange, *, forward_content_type
     poll = ParkedPoll(exchange, forward_content_type=forward_content_type)
     exchange.on_disconnect = lambda _: driver.abandon(poll)
     try:
-        driver.next(poll)
+        # A first /next may have come while this program was still starting.
+        driver.next(poll, exchange.waited() if driver.phase is Phase.INIT else 0.0)
     except RuntimeApiError as error:
         exchange.on_disconnect = None
         exchange.respond(runtime_api_error(error))

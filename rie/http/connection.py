@@ -16,6 +16,7 @@ from math import inf
 from typing import TYPE_CHECKING, cast
 
 from rie.http.answer import CONTINUE, Answers
+from rie.http.arrival import waited
 from rie.http.body import (
     BadChunkError,
     BodyError,
@@ -226,6 +227,10 @@ class Connection(asyncio.Protocol):
     def idle(self) -> bool:
         """Whether the endpoint owes this client nothing."""
         return self._exchange is None
+
+    def waited(self) -> float:
+        """Return for how many seconds the last input of the client has been there."""
+        return waited(self._transport.get_extra_info("socket"))
 
     def close(self) -> None:
         """Close once what has been written is sent."""

@@ -59,6 +59,13 @@ class Exchange:
         """
         self._connection.read_body(self, limit, then, failed)
 
+    def waited(self) -> float:
+        """Return for how many seconds the request had been there before it was read.
+
+        More than nothing where the program was busy: while it was starting, above all.
+        """
+        return self._connection.waited()
+
     def respond(self, response: Response) -> None:
         """Answer, once, now or later. Nothing happens when the peer is gone.
 

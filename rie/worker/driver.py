@@ -149,15 +149,19 @@ class EnvironmentDriver:
 
     # From the Runtime API. All raise RuntimeApiError when the runtime may not do this.
 
-    def next(self, poll: Poll) -> None:
-        """Take in a /next; `poll` is answered now or later."""
-        memory = 0
+    def next(self, poll: Poll, waited: float = 0.0) -> None:
+        """Take in a /next; `poll` is answered now or later.
+
+        `waited` says for how many seconds it had been there before anybody looked.
+        """
+        memory, now = 0, time.monotonic()
         if self._runtime is not None:
             # What the function wrote before this call belongs before its END.
             self._output.drain()
             self._output.flush_partial()
             memory = self._runtime.peak_memory()
-        self._receive(NextPolled(poll, memory))
+            now = max(now - waited, self._runtime.started_at)
+        self._receive(NextPolled(poll, memory), now)
 
     def abandon(self, poll: Poll) -> None:
         """Take in that a parked poller hung up."""

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _PROC = "/proc"
 _PR_SET_CHILD_SUBREAPER = 36
-_MARK_INTERVAL = 0.001  # seconds
+_MARK_INTERVAL = 0.005  # seconds
 
 
 def descendants(pid: int) -> Iterator[int]:
@@ -70,9 +70,9 @@ class PeakMemory:
     """The highest resident memory of one process and its descendants so far.
 
     The kernel keeps the mark of each process (VmHWM), but writes a page of text to tell it:
-    9 us, more than all else that is done for an invocation's report. So it is asked at most
-    once a millisecond. It is never forgotten: a peak within that millisecond is told by the
-    next reading.
+    9 us and more, as much as all else that is done for an invocation's report. So under load
+    it is asked every few milliseconds only. It is never forgotten: a peak in between is told
+    by the next reading.
     """
 
     def __init__(self, pid: int) -> None:
