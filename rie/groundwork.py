@@ -153,7 +153,8 @@ class Groundwork:
             environment=variables,
             folder=settings.working_directory or settings.task_root,
             search_path=os.environ.get("PATH"),
-            marker=f"AWS_LAMBDA_RUNTIME_API={runtime_api}".encode(),
+            # Random, as an address is not: a user's shell may have exported that.
+            marker=f"AWS_LAMBDA_LOG_STREAM_NAME={log_stream}".encode(),
         )
 
     def _soon(self, callback: Callable[[], None]) -> None:

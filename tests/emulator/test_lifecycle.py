@@ -7,6 +7,7 @@ outlive a timeout. What the caller is told in each case is tests/apis' matter.
 from __future__ import annotations
 
 import signal
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeAlias
@@ -16,7 +17,7 @@ import pytest
 from tests.support.emulator import ScriptedFunction, is_running, scripted_function, wait_until
 from tests.support.scripted_runtime import ScriptedRuntime
 
-STREAM = "AWS_LAMBDA_LOG_STREAM_NAME"
+API, STREAM = "AWS_LAMBDA_RUNTIME_API", "AWS_LAMBDA_LOG_STREAM_NAME"
 
 
 def wait_for_end_of(*pids: int) -> None:
@@ -175,6 +176,24 @@ def test_all_that_was_started_dies_with_a_reset(end: End) -> None:
         end(function, runtime)
 
         wait_for_end_of(runtime.pid, *others)
+
+
+def test_a_reset_leaves_alone_who_only_has_the_same_runtime_api_in_its_variables() -> None:
+    # A shell that exports AWS_LAMBDA_RUNTIME_API=127.0.0.1:9001 and starts the emulator.
+    with scripted_function(timeout=60) as function:
+        runtime = function.runtime()
+        stranger = subprocess.Popen(["sleep", "60"], env={API: runtime.api})
+        try:
+            runtime.exit(1)
+            wait_for_end_of(runtime.pid)
+            call = function.call()
+            function.serve(function.runtime())
+            call.read_response()
+
+            assert is_running(stranger.pid)
+        finally:
+            stranger.kill()
+            stranger.wait()
 
 
 def test_a_runtime_that_ends_while_idle_is_not_started_again_before_a_call() -> None:
