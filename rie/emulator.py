@@ -15,6 +15,7 @@ import signal
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -40,6 +41,9 @@ from rie.worker.sandbox import reserved_in
 
 # How long answers that are due may take to leave when everything is being ended, in seconds.
 FLUSH_GRACE = 1.0
+
+# For how long lines of the log are gathered before they are written, in seconds.
+LOG_DELAY = 0.002
 
 EXIT_INTERRUPTED = 130
 
@@ -86,7 +90,7 @@ class Emulator:
         ground = self._ground or lay_groundwork(self.settings, self._log_to)
         self._ground = ground
         self._loop = asyncio.get_running_loop()
-        ground.call_soon = self._loop.call_soon
+        ground.call_soon = partial(self._loop.call_later, LOG_DELAY)
         await self._tasks.__aenter__()
         try:
             await self._begin(ground)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import select
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from rie.core.errors import RieError
 from rie.core.limits import LOG_TAIL
@@ -23,8 +23,11 @@ if TYPE_CHECKING:
     from rie.core.platform import PlatformEvent
     from rie.telemetry.lines import FunctionLine
 
-# What a sink keeps before it writes without waiting for the end of the loop's iteration.
+# What a sink keeps before it writes without waiting any longer.
 MOST_PENDING = 1024 * 1024
+
+# What is reckoned for an event whose lines are not made yet.
+_USUAL_SIZE = 256
 
 # The tail is cut when it has grown to this, not with every line.
 _TAIL_SLACK = 16 * LOG_TAIL
@@ -37,6 +40,9 @@ class LogDirUnusable(RieError):
         self.log_dir = log_dir
         self.why = why
         super().__init__(f"--log-dir {str(log_dir)!r} {why}")
+
+
+Render: TypeAlias = "Callable[[PlatformEvent], bytes]"
 
 
 class Renderer(Protocol):
@@ -55,6 +61,9 @@ class Sink(Protocol):
     def write(self, lines: bytes) -> None:
         """Take whole lines; they may be written later, but in order and in one piece."""
 
+    def defer(self, render: Render, event: PlatformEvent) -> None:
+        """Take an event whose lines are made when they are written."""
+
     def flush(self) -> None:
         """Write what was taken."""
 
@@ -72,16 +81,21 @@ class LogStream:
         self._tail: bytearray | None = None
 
     def platform(self, event: PlatformEvent) -> None:
-        """Log what the platform did."""
-        lines = self._renderer.render(event)
-        if lines:
-            self._write(lines)
+        """Log what the platform did.
+
+        Nobody waits for its lines, but a runtime or a caller may wait for what comes next: so
+        they are made later, unless a caller has asked for them.
+        """
+        render = self._renderer.render
+        if self._tail is not None:
+            self._write(render(event))
+            return
+        for sink in self._sinks:
+            sink.defer(render, event)
 
     def function(self, line: FunctionLine) -> None:
         """Log what the function, an extension or a child of theirs printed."""
-        lines = self._renderer.function(line)
-        if lines:
-            self._write(lines)
+        self._write(self._renderer.function(line))
 
     def begin_tail(self) -> None:
         """Keep the end of what is logged from now on."""
@@ -103,6 +117,8 @@ class LogStream:
             sink.close()
 
     def _write(self, lines: bytes) -> None:
+        if not lines:
+            return
         if self._tail is not None:
             self._tail += lines
             if len(self._tail) > _TAIL_SLACK:
@@ -112,32 +128,31 @@ class LogStream:
 
 
 class StreamSink:
-    """Writes to an open file descriptor, once for each iteration of the loop.
+    """Writes to an open file descriptor, many lines at a time.
 
-    `call_soon` runs a callable at the end of this iteration (the loop's own call_soon), or at
-    once where there is no loop yet. The descriptor stays the caller's. When it cannot be
-    written to any more (its reader went away, the disk is full), the diary says so once and
-    lines are dropped: the function goes on. A slow reader slows the emulator down, as a full
-    pipe does to every program.
+    `call_soon` runs a callable before long: some milliseconds later, so that writing is no
+    part of an invocation's time, or at once where there is no loop yet. The descriptor stays
+    the caller's. When it cannot be written to any more (its reader went away, the disk is
+    full), the diary says so once and lines are dropped: the function goes on. A slow reader
+    slows the emulator down, as a full pipe does to every program.
     """
 
     def __init__(self, fd: int, call_soon: Callable[[Callable[[], None]], object]) -> None:
         self._fd = fd
         self._call_soon = call_soon
-        self._pending: list[bytes] = []
+        self._pending: list[bytes | tuple[Render, PlatformEvent]] = []
         self._size = 0
         self._broken = False
 
     def write(self, lines: bytes) -> None:
         """Take whole lines."""
-        if self._broken:
-            return
-        self._pending.append(lines)
         self._size += len(lines)
-        if len(self._pending) == 1:
-            self._call_soon(self.flush)
-        if self._size > MOST_PENDING:
-            self.flush()
+        self._take(lines)
+
+    def defer(self, render: Render, event: PlatformEvent) -> None:
+        """Take an event whose lines are made when they are written."""
+        self._size += _USUAL_SIZE
+        self._take((render, event))
 
     def flush(self) -> None:
         """Write what was taken, in one call where the descriptor takes it all at once."""
@@ -145,12 +160,22 @@ class StreamSink:
             return
         pending = self._pending
         self._pending, self._size = [], 0
+        lines = [each if isinstance(each, bytes) else each[0](each[1]) for each in pending]
         try:
-            _write_all(self._fd, pending[0] if len(pending) == 1 else b"".join(pending))
+            _write_all(self._fd, b"".join(lines))
         except OSError as error:
             self._broken = True
             reason = error.strerror or str(error)
             get_diary().warning("log lines are dropped from now on", fd=self._fd, reason=reason)
+
+    def _take(self, item: bytes | tuple[Render, PlatformEvent]) -> None:
+        if self._broken:
+            return
+        self._pending.append(item)
+        if len(self._pending) == 1:
+            self._call_soon(self.flush)
+        if self._size > MOST_PENDING:
+            self.flush()
 
     def close(self) -> None:
         """Write what was taken. The descriptor stays open, it is shared."""

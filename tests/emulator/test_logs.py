@@ -146,7 +146,7 @@ def test_a_line_that_is_printed_in_pieces_is_one_line() -> None:
         runtime = function.runtime()
         call_once(function, runtime, b"one ", b"li", "n\u00e9\n".encode()[:2], b"\xa9\n")
 
-        assert "one lin\u00e9" in function.log.lines
+    assert "one lin\u00e9" in function.log.all()
 
 
 def test_what_is_printed_between_calls_is_logged_at_once() -> None:

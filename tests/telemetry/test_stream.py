@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from io import StringIO
     from pathlib import Path
 
+    from rie.core.platform import PlatformEvent
+
 
 class Loop:
     """Runs what was scheduled when it is told that an iteration is over."""
@@ -60,6 +62,10 @@ class Kept:
     def __init__(self) -> None:
         self.writes: list[bytes] = []
         self.closed = False
+
+    def defer(self, render: Callable[[PlatformEvent], bytes], event: PlatformEvent) -> None:
+        if lines := render(event):
+            self.write(lines)
 
     def write(self, lines: bytes) -> None:
         self.writes.append(lines)
@@ -373,3 +379,24 @@ def test_a_log_dir_that_cannot_be_written_to_is_named_with_the_reason(tmp_path: 
     assert str(caught.value) == (
         f"--log-dir '{tmp_path}/file/logs' cannot be written to: Not a directory"
     )
+
+
+def test_the_lines_of_an_event_are_made_when_they_are_written(pipe: Pipe) -> None:
+    loop = Loop()
+    made: list[PlatformEvent] = []
+
+    def render(event: PlatformEvent) -> bytes:
+        made.append(event)
+        return b"told\n"
+
+    event = InitRuntimeDone(at=NOW, phase="init", status="success")
+    sink = StreamSink(pipe.write_end, loop.call_soon)
+    sink.write(b"before\n")
+    sink.defer(render, event)
+    sink.write(b"after\n")
+    assert made == []
+
+    loop.turn()
+
+    assert made == [event]
+    assert pipe.read() == b"before\ntold\nafter\n"
