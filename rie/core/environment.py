@@ -13,7 +13,6 @@ Runtime API reference; the official emulator's replies.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, assert_never, cast
 
 from rie.core import platform
@@ -61,7 +60,7 @@ from rie.core.invocation import (
     timed_out,
     unusable,
 )
-from rie.core.limits import MIB
+from rie.core.progress import Cut, Init, Run
 from rie.core.states import Phase, RuntimeCall, RuntimeState, Turn, moved, turned
 
 if TYPE_CHECKING:
@@ -76,36 +75,6 @@ _EXPIRED_KEPT = 64  # ids of invocations cut off, for the 410 that a late answer
 _SHUT_DOWN = "Client.ExecutionEnvironmentShutDown"
 
 
-@dataclass(slots=True)
-class _Init:
-    """An init under way: in the init phase, or inside an invocation."""
-
-    phase: platform.InitPhase
-    began: float
-    failure: Failure | None = None  # what the runtime said to /init/error
-
-
-@dataclass(slots=True)
-class _Run:
-    """The invocation in hand."""
-
-    invocation: Invocation
-    began: float
-    started: bool = False  # its START has been told
-    post: object = None  # the exchange that is bringing its answer
-    outcome: Outcome | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Cut:
-    """Why the processes are being killed, for the reports that follow."""
-
-    at: float
-    status: platform.Status
-    error_type: str | None
-    fault: str | None = None
-
-
 class ExecutionEnvironment:
     """The state of one environment, changed by `receive` alone."""
 
@@ -114,11 +83,11 @@ class ExecutionEnvironment:
         self._phase = Phase.CREATED
         self._runtime = RuntimeState.STARTED
         self._polls: list[object] = []
-        self._init: _Init | None = None
+        self._init: Init | None = None
         self._init_duration: float | None = None  # told once, with the first REPORT
-        self._run: _Run | None = None
+        self._run: Run | None = None
         self._held: Invocation | None = None  # given while an idle runtime is cleared away
-        self._cut: _Cut | None = None
+        self._cut: Cut | None = None
         self._deadline: float | None = None
         self._expired: deque[str] = deque(maxlen=_EXPIRED_KEPT)
 
@@ -182,17 +151,16 @@ class ExecutionEnvironment:
     # The runtime's calls
 
     def _next_polled(self, event: NextPolled, now: float) -> list[Action]:
-        self._must_be_alive(RuntimeCall.NEXT)
+        if self._phase not in _ALIVE:
+            raise InvalidStateTransition(self._runtime.value, RuntimeState.READY.value)
         before, self._runtime = self._runtime, moved(self._runtime, RuntimeCall.NEXT)
-        match before:
-            case RuntimeState.RUNNING:
-                return self._send_to(event.poll)
-            case RuntimeState.RESPONDED:
-                actions = self._finished(event.memory, now)
-            case RuntimeState.STARTED:
-                actions = self._initialised(now)
-            case _:
-                actions = []
+        run = self._run
+        if before is RuntimeState.RESPONDED and run is not None:
+            self._polls.append(event.poll)
+            return self._finished(run, event.memory, now)
+        if before is RuntimeState.RUNNING and run is not None:
+            return [self._sent(event.poll, run)]
+        actions = self._initialised(now) if before is RuntimeState.STARTED else []
         self._polls.append(event.poll)
         return actions + self._send()
 
@@ -224,9 +192,10 @@ class ExecutionEnvironment:
         return [Complete(run.invocation, outcome)]
 
     def _init_error_posted(self, event: InitErrorPosted, now: float) -> list[Action]:
-        self._must_be_alive(RuntimeCall.INIT_ERROR)
+        if not self._alive():
+            raise InvalidStateTransition(self._runtime.value, RuntimeState.INIT_ERROR.value)
         self._runtime = moved(self._runtime, RuntimeCall.INIT_ERROR)
-        init = cast("_Init", self._init)  # there is one as long as the runtime is STARTED
+        init = cast("Init", self._init)  # there is one as long as the runtime is STARTED
         init.failure = Failure(event.error_type, event.payload, content_type=event.content_type)
         grace = now + INIT_ERROR_GRACE
         self._deadline = grace if self._deadline is None else min(self._deadline, grace)
@@ -241,7 +210,7 @@ class ExecutionEnvironment:
 
     def _begin_init(self, phase: platform.InitPhase, now: float) -> list[Action]:
         self._runtime = RuntimeState.STARTED
-        self._init = _Init(phase, now)
+        self._init = Init(phase, now)
         return [Emit(platform.InitStart(at=now, phase=phase)), StartRuntime(phase)]
 
     def _assigned(self, invocation: Invocation, now: float) -> list[Action]:
@@ -251,11 +220,13 @@ class ExecutionEnvironment:
             return []
         was_cold = self._phase is Phase.COLD
         self._turn(Turn.INVOKE)
-        self._run = _Run(invocation, now)
+        self._run = run = Run(invocation, now)
         self._deadline = now + self._function.timeout
         if was_cold:  # suppressed init: within the invocation's duration and deadline
             return self._begin_init("invoke", now)
-        return [*self._send(), self._told_start(now)]
+        actions = self._send()
+        actions.append(run.start(now))
+        return actions
 
     def _retired(self, now: float) -> list[Action]:
         if self._phase in {Phase.SHUTDOWN, Phase.ENDED}:
@@ -265,10 +236,10 @@ class ExecutionEnvironment:
         self._deadline = None
         self._polls.clear()
         if self._held is not None:
-            self._run, self._held = _Run(self._held, now), None
+            self._run, self._held = Run(self._held, now), None
         actions = self._complete(Refused(ServiceException("The emulator is shutting down.")))
         if actions or not resetting:
-            self._cut = _Cut(now, "failure", _SHUT_DOWN)
+            self._cut = Cut(now, "failure", _SHUT_DOWN)
         # A Reset under way will do.
         return actions if resetting else [*actions, Reset()]
 
@@ -283,8 +254,8 @@ class ExecutionEnvironment:
             error_type, reason = event.error_type, event.message
         said = self._init.failure if self._init else None
         if said:  # its exit is what /init/error announced
-            return self._fail(_Cut(now, "error", said.error_type), said)
-        cut = _Cut(now, "error", error_type, reason)
+            return self._fail(Cut(now, "error", said.error_type), said)
+        cut = Cut(now, "error", error_type, reason)
         return self._fail(cut, self._make_failure(error_type, reason))
 
     def _deadline_passed(self, now: float) -> list[Action]:
@@ -292,15 +263,15 @@ class ExecutionEnvironment:
             return []
         said = self._init.failure if self._init else None
         if said:  # it posted /init/error and did not exit
-            return self._fail(_Cut(now, "error", said.error_type), said)
-        cut = _Cut(self._deadline, "timeout", None)  # AWS reports the timeout itself, exactly
+            return self._fail(Cut(now, "error", said.error_type), said)
+        cut = Cut(self._deadline, "timeout", None)  # AWS reports the timeout itself, exactly
         if self._run is None:
             return self._fail(cut, None)
         invocation = self._run.invocation
         self._expired.append(invocation.request_id)
         return self._fail(cut, timed_out(invocation.request_id, self._function.timeout))
 
-    def _fail(self, cut: _Cut, failure: Failure | None) -> list[Action]:
+    def _fail(self, cut: Cut, failure: Failure | None) -> list[Action]:
         self._turn(Turn.FAILED)
         self._cut = cut
         self._deadline = None
@@ -315,17 +286,17 @@ class ExecutionEnvironment:
         self._cut = self._init = self._run = self._init_duration = None
         if held is not None:
             return [*actions, *self._assigned(held, now)]
-        return [*actions, End() if self._phase is Phase.ENDED else BecomeFree()]
+        return [*actions, End() if self._phase is Phase.ENDED else _FREE]
 
     # Telling
 
     def _initialised(self, now: float) -> list[Action]:
         actions = self._init_reports("success", None, now)
         if self._run is not None:
-            return [*actions, self._told_start(now)]
+            return [*actions, self._run.start(now)]
         self._turn(Turn.ALL_READY)
         self._deadline = None
-        return [*actions, BecomeFree()]
+        return [*actions, _FREE]
 
     def _init_reports(
         self, status: platform.Status, error_type: str | None, now: float
@@ -333,130 +304,46 @@ class ExecutionEnvironment:
         init, self._init = self._init, None
         if init is None:
             return []
-        duration = now - init.began
         if init.phase == "init" and status == "success":
-            self._init_duration = duration
-        return [
-            Emit(
-                platform.InitRuntimeDone(
-                    at=now, phase=init.phase, status=status, error_type=error_type
-                )
-            ),
-            Emit(
-                platform.InitReport(
-                    at=now,
-                    phase=init.phase,
-                    status=status,
-                    error_type=error_type,
-                    duration=duration,
-                )
-            ),
-        ]
+            self._init_duration = now - init.began
+        return init.reports(status, error_type, now)
 
-    def _told_start(self, now: float) -> Action:
-        run = self._running()
-        run.started = True
-        invocation = run.invocation
-        return Emit(
-            platform.Start(
-                at=now,
-                request_id=invocation.request_id,
-                version=invocation.version,
-                tracing=invocation.tracing,
-            )
-        )
-
-    def _finished(self, memory: int, now: float) -> list[Action]:
-        outcome = self._running().outcome
-        failure = outcome if isinstance(outcome, Failure) else None
-        actions = self._run_reports(
-            failure.status if failure else "success",
-            failure.error_type if failure else None,
-            memory,
-            now,
-        )
+    def _finished(self, run: Run, memory: int, now: float) -> list[Action]:
+        init_duration, self._init_duration = self._init_duration, None
+        actions = run.reports(self._function, run.verdict(), memory, init_duration, now)
         self._run = None
         self._deadline = None
-        self._turn(Turn.ALL_READY)
-        return [*actions, BecomeFree()]
+        self._phase = turned(self._phase, Turn.ALL_READY)
+        actions.append(_FREE)
+        return actions
 
     def _reports_of_the_cut(self, memory: int) -> list[Action]:
-        cut = cast("_Cut", self._cut)  # no Reset without one
+        cut = cast("Cut", self._cut)  # no Reset without one
         actions = self._init_reports(cut.status, cut.error_type, cut.at)
-        if self._run is None:
+        run = self._run
+        if run is None:
             return actions
-        if not self._run.started:
-            actions.append(self._told_start(cut.at))
-        actions += self._told_cut(cut, self._run.invocation.request_id)
-        return actions + self._run_reports(*self._verdict(cut), memory, cut.at)
-
-    def _verdict(self, cut: _Cut) -> tuple[platform.Status, str | None]:
-        """Say how the invocation ended; what its caller was told goes before the cut."""
-        outcome = self._running().outcome
-        if isinstance(outcome, Failure):
-            return outcome.status, None if outcome.status == "timeout" else outcome.error_type
-        if isinstance(outcome, Success) and cut.status == "failure":
-            return "success", None
-        return cut.status, cut.error_type
-
-    def _told_cut(self, cut: _Cut, request_id: str) -> list[Action]:
-        if cut.status == "timeout":
-            timeout = self._function.timeout
-            return [Emit(platform.TimedOut(at=cut.at, request_id=request_id, timeout=timeout))]
-        if cut.fault is None or cut.error_type is None:
-            return []
-        fault = platform.Fault(
-            at=cut.at, request_id=request_id, message=cut.fault, error_type=cut.error_type
-        )
-        return [Emit(fault)]
-
-    def _run_reports(
-        self, status: platform.Status, error_type: str | None, memory: int, now: float
-    ) -> list[Action]:
-        run = self._running()
-        invocation = run.invocation
-        duration = now - run.began
-        produced = len(run.outcome.payload) if isinstance(run.outcome, Success) else 0
+        if not run.started:
+            actions.append(run.start(cut.at))
+        actions += cut.told(run.invocation.request_id, self._function.timeout)
         init_duration, self._init_duration = self._init_duration, None
-        return [
-            Emit(
-                platform.RuntimeDone(
-                    at=now,
-                    request_id=invocation.request_id,
-                    status=status,
-                    error_type=error_type,
-                    duration=duration,
-                    produced_bytes=produced,
-                    tracing=invocation.tracing,
-                )
-            ),
-            Emit(
-                platform.Report(
-                    at=now,
-                    request_id=invocation.request_id,
-                    status=status,
-                    error_type=error_type,
-                    duration=duration,
-                    memory_size=self._function.memory_size,
-                    max_memory_used=-(-memory // MIB),
-                    init_duration=init_duration,
-                    tracing=invocation.tracing,
-                )
-            ),
-        ]
+        return actions + run.reports(
+            self._function, run.verdict(cut), memory, init_duration, cut.at
+        )
 
     # Small things
 
     def _send(self) -> list[Action]:
-        if self._run is None or not self._polls or self._runtime is not RuntimeState.READY:
+        """Give the invocation in hand to a parked poll, if there are both."""
+        run = self._run
+        if run is None or not self._polls or self._runtime is not RuntimeState.READY:
             return []
         self._runtime = moved(self._runtime, RuntimeCall.INVOKED)
         # The latest poll: of two, the earlier may be a connection whose end is not seen yet.
-        return self._send_to(self._polls.pop())
+        return [self._sent(self._polls.pop(), run)]
 
-    def _send_to(self, poll: object) -> list[Action]:
-        deadline = self._deadline if self._deadline is not None else 0.0
-        return [SendInvocation(poll, self._running().invocation, deadline)]
+    def _sent(self, poll: object, run: Run) -> Action:
+        return SendInvocation(poll, run.invocation, cast("float", self._deadline))
 
     def _complete(self, outcome: Outcome) -> list[Action]:
         run = self._run
@@ -473,9 +360,6 @@ class ExecutionEnvironment:
             return exit_error(request_id, reason)
         return platform_failure(error_type, request_id, reason)
 
-    def _running(self) -> _Run:
-        return cast("_Run", self._run)  # there is one in phase INVOKE
-
     def _alive(self) -> bool:
         return self._phase in _ALIVE
 
@@ -484,15 +368,11 @@ class ExecutionEnvironment:
         busy = self._init or self._run or self._held
         return self._phase is Phase.RESETTING and not busy
 
-    def _must_be_alive(self, call: RuntimeCall) -> None:
-        if not self._alive():
-            wanted = RuntimeState.READY if call is RuntimeCall.NEXT else RuntimeState.INIT_ERROR
-            raise InvalidStateTransition(self._runtime.value, wanted.value)
-
     def _turn(self, turn: Turn) -> None:
         self._phase = turned(self._phase, turn)
 
 
+_FREE = BecomeFree()
 _ALIVE = frozenset({Phase.INIT, Phase.READY, Phase.INVOKE})
 
 
