@@ -211,9 +211,13 @@ class EnvironmentDriver:
     def _carry_out(self, action: Action) -> None:
         match action:
             case Emit():
-                self._emit(action.event)
+                self.log.platform(action.event)
+                if self._owed is not None and isinstance(action.event, platform.Report):
+                    self._pay()
             case SendInvocation():
-                self._send(action)
+                poll: Poll = action.poll  # type: ignore[assignment]  # a token to the core
+                deadline_ms = int((action.deadline + _EPOCH_OFFSET) * 1000)
+                poll.send(action.invocation, deadline_ms)
             case Complete():
                 self._complete(action)
             case BecomeFree():
@@ -225,15 +229,11 @@ class EnvironmentDriver:
             case End():
                 self._end()
 
-    def _emit(self, event: platform.PlatformEvent) -> None:
-        self.log.platform(event)
-        if self._owed is not None and isinstance(event, platform.Report):
+    def _pay(self) -> None:
+        """Give the caller who asked for the end of the log its outcome, now that it is whole."""
+        if self._owed is not None:
             (reply, outcome), self._owed = self._owed, None
             reply(outcome, self.log.end_tail())
-
-    def _send(self, action: SendInvocation) -> None:
-        poll: Poll = action.poll  # type: ignore[assignment]  # the core keeps it as a token
-        poll.send(action.invocation, int((action.deadline + _EPOCH_OFFSET) * 1000))
 
     def _complete(self, action: Complete) -> None:
         reply = self._replies.pop(action.invocation.request_id)

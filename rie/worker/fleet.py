@@ -78,8 +78,11 @@ class Fleet:
 
     def environment_free(self, driver: EnvironmentDriver) -> None:
         """Give it the next invocation, or let it be idle."""
-        self._carry_out(self._assignment.free(driver, time.monotonic()))
-        self._watch_ages()
+        decisions = self._assignment.free(driver, time.monotonic())
+        if decisions:
+            self._carry_out(decisions)
+        if self._timer is None:
+            self._watch_ages()
 
     def environment_ended(self, driver: EnvironmentDriver) -> None:
         """Forget it; somebody who waits may need another."""
@@ -113,7 +116,7 @@ class Fleet:
                 work.reply(Refused(ServiceException(message)), None)
 
     def _watch_ages(self) -> None:
-        if self._timer is not None or self._closing:
+        if self._closing:
             return
         at = self._assignment.next_retirement()
         if at is not None:
