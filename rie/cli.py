@@ -96,21 +96,24 @@ def _run(
     settings = settings_of(argv, os.environ, Path.cwd())
     from rie.groundwork import lay_groundwork  # noqa: PLC0415 - after the options are right
 
-    # Until the emulator listens to signals itself: none may get lost or leave a process behind.
+    # Until the emulator listens to signals itself: none may get lost, leave a process behind, or
+    # come in the middle of an import, which orjson answers with a segmentation fault.
     early: list[int] = []
-    for each in (signal.SIGINT, signal.SIGTERM):
+    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(each, lambda number, _: early.append(number))
     groundwork = lay_groundwork(settings)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
+        from rie.emulator import run_forever  # noqa: PLC0415 - heavy: while the runtime starts
+
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        for each in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(each, lambda *_: sys.exit(0))
         for number in early:
             signal.raise_signal(number)
-        from rie.emulator import run_forever  # noqa: PLC0415 - heavy: while the runtime starts
+        return run_forever(settings, groundwork)
     except BaseException:
-        groundwork.abandon()
+        groundwork.abandon()  # what the emulator has not taken over
         raise
-    return run_forever(settings, groundwork)
 
 
 def _print_version() -> int:

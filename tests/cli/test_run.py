@@ -137,13 +137,48 @@ def test_the_diary_says_where_calls_are_taken(tmp_path: Path) -> None:
     ]
 
 
-def test_an_end_before_it_is_up_leaves_nothing_running(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGTERM, 0), (signal.SIGINT, 130), (signal.SIGHUP, 0)]
+)
+def test_an_end_before_it_is_up_leaves_nothing_running(
+    number: signal.Signals, status: int, tmp_path: Path
+) -> None:
     mark = f"CLI_TEST={tmp_path}"
     command = (*RUN, "--listen=127.0.0.1:0", f"--env={mark}", *SLEEPER)
     with subprocess.Popen(command, cwd=tmp_path, env=variables()) as process:
         wait_for(lambda: processes_of(mark))  # well before the emulator's imports are done
 
-        process.terminate()
+        process.send_signal(number)
 
-        assert process.wait(LIMIT) == 0
+        assert process.wait(LIMIT) == status
         wait_for(lambda: not processes_of(mark))
+
+
+def test_an_end_just_before_the_event_loop_leaves_nothing_running(tmp_path: Path) -> None:
+    mark = f"CLI_TEST={tmp_path}"
+    module = "import os, signal\nos.kill(os.getpid(), signal.SIGTERM)\n"
+    (tmp_path / "uvloop.py").write_text(module)  # the last that is imported before the loop runs
+    command = (*RUN, "--listen=127.0.0.1:0", f"--env={mark}", *SLEEPER)
+
+    result = run_to_its_end(*command, cwd=tmp_path, PYTHONPATH=f"{tmp_path}:{ROOT}")
+
+    assert result.returncode == 0
+    wait_for(lambda: not processes_of(mark))
+
+
+def test_an_end_does_not_break_into_an_import(tmp_path: Path) -> None:
+    # orjson dies of SIGSEGV when an exception does.
+    (tmp_path / "orjson.py").write_text(
+        "import os, signal, sys\n"
+        "os.kill(os.getpid(), signal.SIGTERM)\n"
+        "open('whole', 'w').close()\n"
+        "sys.path.remove(os.path.dirname(__file__))\n"
+        "del sys.modules['orjson']\n"
+        "import orjson\n"
+    )
+    command = (*RUN, "--listen=127.0.0.1:0", *SLEEPER)
+
+    result = run_to_its_end(*command, cwd=tmp_path, PYTHONPATH=f"{tmp_path}:{ROOT}")
+
+    assert result.returncode == 0
+    assert (tmp_path / "whole").exists()
