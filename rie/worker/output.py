@@ -78,11 +78,6 @@ class LineSplitter:
             lines += _pieces(line) or [b""]
         return lines + self._overflow()
 
-    @property
-    def partial(self) -> bool:
-        """Whether something came after the last newline."""
-        return bool(self._partial)
-
     def end(self) -> list[bytes]:
         """Return what came after the last newline as a line of its own, if there was any."""
         partial, self._partial = bytes(self._partial), bytearray()
@@ -116,11 +111,6 @@ class FrameSplitter:
         while self._step(records):
             pass
         return records
-
-    @property
-    def partial(self) -> bool:
-        """Whether there is a record, or something that is none, that has not ended."""
-        return bool(self._buffer) or self._record is not None or self._stray.partial
 
     def end(self) -> list[FunctionLine]:
         """Return what is there of a record, and expect a frame to begin next."""
@@ -177,6 +167,7 @@ class Output:
         self._poll.register(self._printed, select.POLLIN)
         self._poll.register(self._framed, select.POLLIN)
         self._loop: AbstractEventLoop | None = None
+        self._read_since = False  # anything, since the last flush_partial
 
     @property
     def child_fds(self) -> tuple[int, int]:
@@ -206,12 +197,13 @@ class Output:
 
     def flush_partial(self) -> None:
         """Make lines of what was printed without a newline: its writer is gone, or done."""
-        if self._lines.partial:
-            for line in self._lines.end():
-                self._on_line(FunctionLine(line))
-        if self._frames.partial:
-            for record in self._frames.end():
-                self._on_line(record)
+        if not self._read_since:  # most invocations print nothing
+            return
+        self._read_since = False
+        for line in self._lines.end():
+            self._on_line(FunctionLine(line))
+        for record in self._frames.end():
+            self._on_line(record)
 
     def close(self) -> None:
         """Let go of both pipes, at once, whoever still holds their other ends."""
@@ -230,6 +222,7 @@ class Output:
             data = os.read(fd, PIPE_SIZE)
         except BlockingIOError:  # drained since it was seen to be ready
             return 0
+        self._read_since = True
         if fd == self._framed:
             for record in self._frames.feed(data):
                 self._on_line(record)
