@@ -99,14 +99,17 @@ def _run(
     # Until the emulator listens to signals itself: none may get lost, leave a process behind, or
     # come in the middle of an import, which orjson answers with a segmentation fault.
     early: list[int] = []
-    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    ends = [signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup
+        ends.append(signal.SIGHUP)
+    for each in (signal.SIGINT, *ends):
         signal.signal(each, lambda number, _: early.append(number))
     groundwork = lay_groundwork(settings)
     try:
         from rie.emulator import run_forever  # noqa: PLC0415 - heavy: while the runtime starts
 
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        for each in (signal.SIGTERM, signal.SIGHUP):
+        for each in ends:
             signal.signal(each, lambda *_: sys.exit(0))
         for number in early:
             signal.raise_signal(number)

@@ -280,6 +280,8 @@ async def _serve(settings: Settings, groundwork: Groundwork) -> int:
     stop: asyncio.Future[int] = loop.create_future()
     async with Emulator(settings, groundwork=groundwork) as emulator:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            if number is signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN:
+                continue  # nohup asked for that
             loop.add_signal_handler(number, _stopper(number, stop, emulator))
         await loop.run_in_executor(None, _load_diary)
         await loop.shutdown_default_executor()

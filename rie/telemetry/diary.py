@@ -102,7 +102,11 @@ class Diary:
     def _tell(self, message: _Message) -> None:
         try:
             if self._write is None:
-                self._write = _make_writer(self._format, self._stream or sys.stderr)
+                stream = self._stream or sys.stderr
+                if stream is None:  # it was closed before this program began
+                    self._write = _write_nothing
+                else:
+                    self._write = _make_writer(self._format, stream)
             self._write(message)
         except BlockingIOError:  # stderr is non-blocking and its reader slow
             pass

@@ -154,6 +154,20 @@ def test_an_end_before_it_is_up_leaves_nothing_running(
         wait_for(lambda: not processes_of(mark))
 
 
+def test_nohup_keeps_it_running(tmp_path: Path) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # inherited, as from nohup
+    try:
+        with running(tmp_path, *SLEEPER) as process:
+            process.send_signal(signal.SIGHUP)
+            process.send_signal(signal.SIGTERM)
+            _, diary = process.communicate(timeout=LIMIT)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+    assert b"SIGTERM" in diary
+    assert b"SIGHUP" not in diary
+
+
 def test_an_end_just_before_the_event_loop_leaves_nothing_running(tmp_path: Path) -> None:
     mark = f"CLI_TEST={tmp_path}"
     module = "import os, signal\nos.kill(os.getpid(), signal.SIGTERM)\n"

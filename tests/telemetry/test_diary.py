@@ -154,6 +154,14 @@ def test_a_stream_that_was_closed_is_nobodys_end() -> None:
     diary.info("again")
 
 
+def test_a_program_without_stderr_has_no_diary(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", None)  # what Python makes of a closed one: 2>&-
+    diary = Diary()
+
+    diary.info("into the void")
+    diary.info("again")
+
+
 def test_there_is_one_diary() -> None:
     assert get_diary() is get_diary()
 
