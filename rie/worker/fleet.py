@@ -67,8 +67,12 @@ class Fleet:
         self._closing = True
         if self._timer is not None:
             self._timer.cancel()
-        for work in self._assignment.close():
+        waiting = self._assignment.close()
+        for work in waiting:
             work.reply(_stopping(), None)
+        events = sum(work.invocation.type == "Event" for work in waiting)
+        if events:  # their callers were told 202, and hear nothing of this
+            get_diary().warning("accepted events are not run: the emulator ends", count=events)
         for driver in self.environments:
             driver.retire()
         if self.environments:

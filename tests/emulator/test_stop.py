@@ -115,7 +115,11 @@ def test_a_signal_with_events_in_the_queue_ends_it_too(tmp_path: Path) -> None:
         process.terminate()
 
         assert process.wait(LIMIT) == 0
-        assert b"Traceback" not in process.communicate()[1]
+        diary = process.communicate()[1]
+
+    assert b"Traceback" not in diary
+    assert b"accepted events are not run" in diary
+    assert b"count=2" in diary
 
 
 def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
