@@ -96,24 +96,18 @@ def _run(
     settings = settings_of(argv, os.environ, Path.cwd())
     from rie.groundwork import lay_groundwork  # noqa: PLC0415 - after the options are right
 
-    # Until the emulator listens to signals itself: none may get lost, leave a process behind, or
-    # come in the middle of an import, which orjson answers with a segmentation fault.
+    # Until the emulator listens to signals itself they are kept for it: an exception out of the
+    # middle of an import or a start would leave processes behind, or crash orjson.
     early: list[int] = []
-    ends = [signal.SIGTERM]
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup
-        ends.append(signal.SIGHUP)
-    for each in (signal.SIGINT, *ends):
+    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if each is signal.SIGHUP and signal.getsignal(each) is signal.SIG_IGN:
+            continue  # nohup asked for that
         signal.signal(each, lambda number, _: early.append(number))
     groundwork = lay_groundwork(settings)
     try:
         from rie.emulator import run_forever  # noqa: PLC0415 - heavy: while the runtime starts
 
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        for each in ends:
-            signal.signal(each, lambda *_: sys.exit(0))
-        for number in early:
-            signal.raise_signal(number)
-        return run_forever(settings, groundwork)
+        return run_forever(settings, groundwork, early)
     except BaseException:
         groundwork.abandon()  # what the emulator has not taken over
         raise

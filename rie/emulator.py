@@ -12,7 +12,7 @@ import asyncio
 import json
 import os
 import signal
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -29,6 +29,7 @@ from rie.core.assignment import Assignment
 from rie.core.errors import InvalidParameterValueException
 from rie.core.invocation import Failure, Invocation, InvocationType, Outcome, Payload, Refused
 from rie.groundwork import EnvironmentGround, Groundwork, lay_groundwork
+from rie.http.buffers import BufferPool
 from rie.http.exchange import Exchange
 from rie.http.server import Server
 from rie.invoker import Invoker, new_id, new_nonce, tracing
@@ -43,7 +44,7 @@ from rie.worker.sandbox import reserved_in
 FLUSH_GRACE = 1.0
 
 # For how long lines of the log are gathered before they are written, in seconds.
-LOG_DELAY = 0.002
+LOG_DELAY = 0.001
 
 EXIT_INTERRUPTED = 130
 
@@ -80,6 +81,7 @@ class Emulator:
         self._ground = groundwork
         self._log_to = log_to
         self._tasks = asyncio.TaskGroup()
+        self._pool = BufferPool()  # one for all: what one listener gives back another can take
         self._fixed_address_taken = False
         self._loop: asyncio.AbstractEventLoop
         self._fleet: Fleet
@@ -192,7 +194,7 @@ class Emulator:
         )
         self._fleet = Fleet(assignment, self._open_environment, self._loop)
         self._invoker = Invoker(ground.function, self._fleet)
-        self._server = Server(invoke_api(self._invoker), on_error=_on_error)
+        self._server = Server(invoke_api(self._invoker), on_error=_on_error, pool=self._pool)
         if settings.init == "eager":
             self._fleet.start_one()
         listener, ground.invoke_listener = ground.invoke_listener, None
@@ -228,7 +230,7 @@ class Emulator:
             closed=closed,
         )
         api = runtime_api(driver, forward_content_type=self.settings.forward_content_type)
-        server = Server(api, on_error=_on_error)
+        server = Server(api, on_error=_on_error, pool=self._pool)
         serving = self._spawn(server.start(ground.listener))
         return driver
 
@@ -262,8 +264,11 @@ class Emulator:
             _write_whole(settings.ready_file, {"invoke_api": self.invoke_api, "pid": os.getpid()})
 
 
-def run_forever(settings: Settings, groundwork: Groundwork) -> int:
-    """Run an emulator until a signal ends it; return the exit status."""
+def run_forever(settings: Settings, groundwork: Groundwork, early: Sequence[int] = ()) -> int:
+    """Run an emulator until a signal ends it; return the exit status.
+
+    `early` has the signals that came before, and gets those that come before it listens itself.
+    """
     diary = get_diary()
     diary.configure(settings.log_level, settings.diary_format)
     diary.hold()  # until the first environment is up: importing structlog takes 70 ms
@@ -271,11 +276,11 @@ def run_forever(settings: Settings, groundwork: Groundwork) -> int:
     try:
         import uvloop  # noqa: PLC0415 - where there is none, asyncio's own loop will do
     except ImportError:
-        return asyncio.run(_serve(settings, groundwork))
-    return uvloop.run(_serve(settings, groundwork))
+        return asyncio.run(_serve(settings, groundwork, early))
+    return uvloop.run(_serve(settings, groundwork, early))
 
 
-async def _serve(settings: Settings, groundwork: Groundwork) -> int:
+async def _serve(settings: Settings, groundwork: Groundwork, early: Sequence[int]) -> int:
     loop = asyncio.get_running_loop()
     stop: asyncio.Future[int] = loop.create_future()
     async with Emulator(settings, groundwork=groundwork) as emulator:
@@ -286,6 +291,8 @@ async def _serve(settings: Settings, groundwork: Groundwork) -> int:
         await loop.run_in_executor(None, _load_diary)
         await loop.shutdown_default_executor()
         get_diary().release()
+        if early and not stop.done():  # uvloop may have told of it by now
+            _stopper(signal.Signals(early[0]), stop, emulator)()
         return await stop
 
 

@@ -25,7 +25,6 @@ from rie.core.errors import (
 from rie.core.events import (
     Action,
     BecomeFree,
-    Complete,
     DeadlinePassed,
     Emit,
     End,
@@ -60,7 +59,7 @@ from rie.core.invocation import (
     timed_out,
     unusable,
 )
-from rie.core.progress import Cut, Init, Run
+from rie.core.progress import SHUT_DOWN, Cut, Init, Run
 from rie.core.states import Phase, RuntimeCall, RuntimeState, Turn, moved, turned
 
 if TYPE_CHECKING:
@@ -71,8 +70,6 @@ if TYPE_CHECKING:
 INIT_ERROR_GRACE = 2.0
 
 _EXPIRED_KEPT = 64  # ids of invocations cut off, for the 410 that a late answer gets
-
-_SHUT_DOWN = "Client.ExecutionEnvironmentShutDown"
 
 
 class ExecutionEnvironment:
@@ -188,8 +185,7 @@ class ExecutionEnvironment:
             raise InvokeTimeout  # the environment was reset while the body was on its way
         self._runtime = moved(self._runtime, RuntimeCall.SENT)
         run.post = None
-        run.outcome = outcome
-        return [Complete(run.invocation, outcome)]
+        return [run.answer(outcome)]
 
     def _init_error_posted(self, event: InitErrorPosted, now: float) -> list[Action]:
         if not self._alive():
@@ -239,7 +235,7 @@ class ExecutionEnvironment:
             self._run, self._held = Run(self._held, now), None
         actions = self._complete(Refused(ServiceException("The emulator is shutting down.")))
         if actions or not resetting:
-            self._cut = Cut(now, "failure", _SHUT_DOWN)
+            self._cut = Cut(now, "failure", SHUT_DOWN)
         # A Reset under way will do.
         return actions if resetting else [*actions, Reset()]
 
@@ -347,10 +343,9 @@ class ExecutionEnvironment:
 
     def _complete(self, outcome: Outcome) -> list[Action]:
         run = self._run
-        if run is None or run.outcome is not None:
+        if run is None or run.told is not None:
             return []
-        run.outcome = outcome
-        return [Complete(run.invocation, outcome)]
+        return [run.answer(outcome)]
 
     def _make_failure(self, error_type: str, reason: str) -> Failure | None:
         if self._run is None:

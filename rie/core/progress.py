@@ -7,12 +7,18 @@ events of its own beginning and end. `now` and `at` are in seconds on the core's
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import assert_never
 
 from rie.core import platform
-from rie.core.events import Action, Emit
+from rie.core.events import Action, Complete, Emit
 from rie.core.function import FunctionConfiguration
-from rie.core.invocation import Failure, Invocation, Outcome, Success
+from rie.core.invocation import Failure, Invocation, Outcome, Refused, Success
 from rie.core.limits import MIB
+
+Verdict = tuple[platform.Status, str | None]  # status and error type
+
+# What LMI, Lambda's newer mode, calls an invocation that the end of its environment cut off.
+SHUT_DOWN = "Client.ExecutionEnvironmentShutDown"
 
 
 @dataclass(slots=True)
@@ -46,7 +52,24 @@ class Run:
     began: float
     started: bool = False  # its START has been told
     post: object = None  # the exchange that is bringing its answer
-    outcome: Outcome | None = None
+    told: Verdict | None = None  # what its caller has been told; of success its size too
+    produced: int = 0
+
+    def answer(self, outcome: Outcome) -> Action:
+        """Give the caller its outcome. The payload is not kept: it may be 6 MB."""
+        match outcome:
+            case Success():
+                self.told = "success", None
+                self.produced = len(outcome.payload)
+            case Failure():
+                # A timeout has no error type: recorded from AWS.
+                error_type = None if outcome.status == "timeout" else outcome.error_type
+                self.told = outcome.status, error_type
+            case Refused():
+                self.told = "failure", SHUT_DOWN
+            case _:
+                assert_never(outcome)
+        return Complete(self.invocation, outcome)
 
     def start(self, now: float) -> Action:
         """Tell of its beginning."""
@@ -70,7 +93,7 @@ class Run:
         now: float,
     ) -> list[Action]:
         """Tell of its end. `memory` is the environment's peak in bytes."""
-        invocation, outcome = self.invocation, self.outcome
+        invocation = self.invocation
         status, error_type = verdict
         duration = now - self.began
         done = platform.RuntimeDone(
@@ -79,7 +102,7 @@ class Run:
             status=status,
             error_type=error_type,
             duration=duration,
-            produced_bytes=len(outcome.payload) if isinstance(outcome, Success) else 0,
+            produced_bytes=self.produced,
             tracing=invocation.tracing,
         )
         report = platform.Report(
@@ -96,13 +119,10 @@ class Run:
         return [Emit(done), Emit(report)]
 
     def verdict(self, cut: Cut | None = None) -> Verdict:
-        """Say how it ended. What its caller was told goes before the cut."""
-        outcome = self.outcome
-        if isinstance(outcome, Failure):
-            # A timeout has no error type: recorded from AWS.
-            return outcome.status, None if outcome.status == "timeout" else outcome.error_type
-        if cut is None or (isinstance(outcome, Success) and cut.status == "failure"):
-            return "success", None
+        """Say how it ended. What its caller was told goes before the cut, if it was a failure."""
+        told = self.told or ("success", None)
+        if cut is None or told[0] != "success" or cut.status == "failure":
+            return told
         return cut.status, cut.error_type
 
 
@@ -125,6 +145,3 @@ class Cut:
             at=self.at, request_id=request_id, message=self.fault, error_type=self.error_type
         )
         return [Emit(fault)]
-
-
-Verdict = tuple[platform.Status, str | None]  # status and error type

@@ -168,14 +168,38 @@ def test_nohup_keeps_it_running(tmp_path: Path) -> None:
     assert b"SIGHUP" not in diary
 
 
-def test_an_end_just_before_the_event_loop_leaves_nothing_running(tmp_path: Path) -> None:
+START_OF_ALL = """
+import os, signal
+from rie.core import assignment
+
+begin = assignment.Assignment.__init__
+
+def begin_and_end(*arguments, **options):
+    os.kill(os.getpid(), signal.SIGTERM)
+    begin(*arguments, **options)
+
+assignment.Assignment.__init__ = begin_and_end
+"""
+
+
+@pytest.mark.parametrize(
+    ("module", "code"),
+    [
+        ("uvloop", "import os, signal; os.kill(os.getpid(), signal.SIGTERM); raise ImportError"),
+        ("sitecustomize", START_OF_ALL),
+    ],
+    ids=["before the event loop", "while all is put together"],
+)
+def test_an_end_in_the_middle_of_the_start_leaves_nothing_running(
+    module: str, code: str, tmp_path: Path
+) -> None:
     mark = f"CLI_TEST={tmp_path}"
-    module = "import os, signal\nos.kill(os.getpid(), signal.SIGTERM)\n"
-    (tmp_path / "uvloop.py").write_text(module)  # the last that is imported before the loop runs
+    (tmp_path / f"{module}.py").write_text(code)
     command = (*RUN, "--listen=127.0.0.1:0", f"--env={mark}", *SLEEPER)
 
     result = run_to_its_end(*command, cwd=tmp_path, PYTHONPATH=f"{tmp_path}:{ROOT}")
 
+    assert "Traceback" not in result.stderr
     assert result.returncode == 0
     wait_for(lambda: not processes_of(mark))
 
