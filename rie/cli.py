@@ -105,7 +105,7 @@ def _run(
         signal.signal(each, lambda number, _: early.append(number))
     groundwork = lay_groundwork(settings)
     try:
-        from rie.emulator import run_forever  # noqa: PLC0415 - heavy: while the runtime starts
+        from rie.serving import run_forever  # noqa: PLC0415 - heavy: while the runtime starts
 
         return run_forever(settings, groundwork, early)
     except BaseException:

@@ -11,8 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import signal
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -37,7 +36,6 @@ from rie.settings import Address, Settings, SettingsError
 from rie.telemetry.diary import get_diary
 from rie.worker.driver import EnvironmentDriver, Owner
 from rie.worker.fleet import Fleet, Work
-from rie.worker.process import adopt_orphans
 from rie.worker.sandbox import reserved_in
 
 # How long answers that are due may take to leave when everything is being ended, in seconds.
@@ -45,8 +43,6 @@ FLUSH_GRACE = 1.0
 
 # For how long lines of the log are gathered before they are written, in seconds.
 LOG_DELAY = 0.001
-
-EXIT_INTERRUPTED = 130
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,58 +258,6 @@ class Emulator:
         diary.info("listening", invoke_api=self.invoke_api, function=settings.function_name)
         if settings.ready_file is not None:
             _write_whole(settings.ready_file, {"invoke_api": self.invoke_api, "pid": os.getpid()})
-
-
-def run_forever(settings: Settings, groundwork: Groundwork, early: Sequence[int] = ()) -> int:
-    """Run an emulator until a signal ends it; return the exit status.
-
-    `early` has the signals that came before, and gets those that come before it listens itself.
-    """
-    diary = get_diary()
-    diary.configure(settings.log_level, settings.diary_format)
-    diary.hold()  # until the first environment is up: importing structlog takes 70 ms
-    adopt_orphans()
-    try:
-        import uvloop  # noqa: PLC0415 - where there is none, asyncio's own loop will do
-    except ImportError:
-        return asyncio.run(_serve(settings, groundwork, early))
-    return uvloop.run(_serve(settings, groundwork, early))
-
-
-async def _serve(settings: Settings, groundwork: Groundwork, early: Sequence[int]) -> int:
-    loop = asyncio.get_running_loop()
-    stop: asyncio.Future[int] = loop.create_future()
-    async with Emulator(settings, groundwork=groundwork) as emulator:
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            if number is signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN:
-                continue  # nohup asked for that
-            loop.add_signal_handler(number, _stopper(number, stop, emulator))
-        await loop.run_in_executor(None, _load_diary)
-        await loop.shutdown_default_executor()
-        get_diary().release()
-        if early and not stop.done():  # uvloop may have told of it by now
-            _stopper(signal.Signals(early[0]), stop, emulator)()
-        return await stop
-
-
-def _load_diary() -> None:
-    import structlog  # noqa: F401, PLC0415 - in a thread, so that the loop can serve meanwhile
-
-
-def _stopper(
-    number: signal.Signals, stop: asyncio.Future[int], emulator: Emulator
-) -> Callable[[], None]:
-    status = EXIT_INTERRUPTED if number is signal.SIGINT else 0
-
-    def stopped() -> None:
-        if not stop.done():
-            get_diary().info("stopping", signal=number.name)
-            stop.set_result(status)
-            return
-        emulator.kill_now()  # asked twice: at once, whatever is still under way
-        os._exit(128 + number)
-
-    return stopped
 
 
 def _nobody(outcome: Outcome, tail: bytes | None) -> None:
