@@ -297,10 +297,10 @@ def test_each_address_of_a_name_is_tried() -> None:
 
 def test_small_writes_are_not_held_back() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
-        tcp = (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-
-        with connect_to_first([(*tcp, server.getsockname())]) as connection:
-            assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        address = (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, server.getsockname())
+        sock = connect_to_first([address])
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        sock.close()
 
 
 def test_a_request_that_a_signal_interrupts_arrives_whole() -> None:

@@ -47,7 +47,12 @@ def running(folder: Path, *argv: str) -> Iterator[subprocess.Popen[bytes]]:
             wait_for(lambda: ready.exists() or process.poll() is not None)
             yield process
         finally:
-            process.kill()
+            process.terminate()  # a kill would leave its runtime behind
+            try:
+                process.wait(LIMIT)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                raise
 
 
 def wait_for(condition: object, limit: float = LIMIT) -> None:
