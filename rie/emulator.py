@@ -251,13 +251,13 @@ class Emulator:
 
     def _tell_where(self) -> None:
         settings, diary = self.settings, get_diary()
+        if settings.ready_file is not None:
+            _write_whole(settings.ready_file, {"invoke_api": self.invoke_api, "pid": os.getpid()})
         for name in reserved_in(settings.environment) if not settings.drop_in else ():
             diary.warning("a reserved variable is not passed to the function", variable=name)
         for notice in settings.notices:
             diary.warning(notice)
         diary.info("listening", invoke_api=self.invoke_api, function=settings.function_name)
-        if settings.ready_file is not None:
-            _write_whole(settings.ready_file, {"invoke_api": self.invoke_api, "pid": os.getpid()})
 
 
 def _nobody(outcome: Outcome, tail: bytes | None) -> None:

@@ -141,6 +141,7 @@ class _Call:
             exchange.respond(service_error(outcome.error, self._request_id))
             return
         headers = self._identity(invocation)
+        headers.append((b"X-Amz-Executed-Version", invocation.version.encode()))
         if isinstance(outcome, Failure):
             # Every failure is Unhandled, whatever type the runtime gave it.
             headers.append((b"X-Amz-Function-Error", b"Unhandled"))
@@ -149,10 +150,7 @@ class _Call:
         exchange.respond(Response(200, outcome.payload, headers, outcome.content_type))
 
     def _identity(self, invocation: Invocation) -> list[tuple[bytes, bytes]]:
-        headers = [
-            (b"X-Amzn-RequestId", self._request_id.encode()),
-            (b"X-Amz-Executed-Version", invocation.version.encode()),
-        ]
+        headers = [(b"X-Amzn-RequestId", self._request_id.encode())]
         if invocation.tracing is not None:
             headers.append((b"X-Amzn-Trace-Id", invocation.tracing.value.encode("latin-1")))
         return headers

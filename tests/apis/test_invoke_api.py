@@ -491,6 +491,7 @@ def test_an_event_is_202_at_once_and_runs_afterwards(
     event = runtime.next()
 
     assert (answer.status, answer.payload, answer.error) == (202, b"", None)
+    assert answer.version is None  # nothing has been executed yet
     assert answer.request_id == event.request_id
     assert event.body == b'"later"'
 
@@ -570,7 +571,7 @@ def test_a_dry_run_is_204_and_runs_nothing(
     call = function.begin(Payload=b'"wet"')
     event = runtime.next()
 
-    assert (answer.status, answer.payload) == (204, b"")
+    assert (answer.status, answer.payload, answer.version) == (204, b"", None)
     assert event.body == b'"wet"'
     runtime.respond(event.request_id)
     assert answered(call).status == 200

@@ -117,6 +117,18 @@ def test_the_ready_file_says_where_and_who(tmp_path: Path) -> None:
         assert ready["invoke_api"].startswith("http://127.0.0.1:")
 
 
+def test_a_ready_file_that_cannot_be_written_is_all_that_is_told(tmp_path: Path) -> None:
+    options = ("--listen=127.0.0.1:0", "--ready-file=none/ready")
+
+    result = run_to_its_end(*RUN, *options, *SLEEPER, cwd=tmp_path)
+
+    assert result.returncode == 2
+    assert result.stderr == (
+        f"rie run: --ready-file '{tmp_path}/none/ready' cannot be written: "
+        "No such file or directory\n"
+    )
+
+
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
 def test_a_signal_ends_it_and_what_it_started(
     number: signal.Signals, status: int, tmp_path: Path
