@@ -95,7 +95,7 @@ def test_after_an_init_error_the_runtime_is_given_time_to_exit() -> None:
 
     assert environment.receive(INIT_ERROR, 6.0) == []
     assert environment.runtime is RuntimeState.INIT_ERROR
-    assert environment.deadline == 6.0 + INIT_ERROR_GRACE
+    assert environment.deadline == 6.0 + 2.0
 
 
 def test_an_init_error_does_not_put_off_the_end_of_the_init_phase() -> None:
