@@ -21,9 +21,6 @@ MAX_CLIENT_CONTEXT = 3583
 # X-Amz-Log-Result holds "the last 4 KB of the execution log" — API reference, Invoke.
 LOG_TAIL = 4096
 
-# XRay-Error-Cause headers above 64 KiB are dropped — the official emulator's source.
-MAX_XRAY_CAUSE = 64 * 1024
-
 # "The Init phase is limited to 10 seconds" — developer guide, Lambda execution environment.
 INIT_TIMEOUT = 10.0
 
@@ -31,5 +28,5 @@ INIT_TIMEOUT = 10.0
 TIMEOUT_RANGE = (1, 900)
 MEMORY_RANGE_MB = (128, 10_240)
 
-# "Environment variables: 4 KB" together — developer guide, Quotas.
+# "Environment variables: 4 KB" together, names and values — developer guide, Quotas.
 MAX_ENVIRONMENT = 4 * 1024
