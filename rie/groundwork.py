@@ -10,7 +10,6 @@ from __future__ import annotations
 import errno
 import os
 import socket
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,6 +19,7 @@ from rie.core.function import FunctionConfiguration
 from rie.http.listening import listen
 from rie.settings import Address, Settings, SettingsError
 from rie.telemetry.about import About
+from rie.telemetry.figures import epoch_offset
 from rie.telemetry.stream import (
     FileSink,
     LogDirUnusable,
@@ -105,7 +105,7 @@ class Groundwork:
         host, port = address or ("127.0.0.1", 0)
         listener = _listen("--runtime-api", (host, port))
         log = self._log_stream()
-        output = Output(log.function)
+        output = Output(log.function, lambda: log.congested)
         launch = self._launch(_reachable(listener), log.name, output.child_telemetry)
         return EnvironmentGround(listener, launch, output, log)
 
@@ -189,14 +189,13 @@ def lay_groundwork(settings: Settings, log_to: int = 1) -> Groundwork:
 
 
 def _renderer(settings: Settings, about: About) -> Renderer:
-    clock_offset = time.time() - time.monotonic()
     if settings.log_format == "Text":
-        return TextRenderer(about, clock_offset=clock_offset)
+        return TextRenderer(about, epoch_offset=epoch_offset)
     from rie.telemetry.json_lines import JsonRenderer  # noqa: PLC0415 - brings orjson: 14 ms
 
     return JsonRenderer(
         about,
-        clock_offset=clock_offset,
+        epoch_offset=epoch_offset,
         system_level=settings.system_log_level,
         application_level=settings.application_log_level,
     )

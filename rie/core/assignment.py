@@ -112,10 +112,12 @@ class Assignment(Generic[Env, Work]):
 
     def free(self, environment: Env, now: float) -> list[Decision[Env, Work]]:
         """Note that an environment can take work: it came up, or is done."""
+        # One that took longer to start than it may live serves who waits, or nobody ever would.
+        awaited = environment in self._starting and bool(self._waiting)
         self._starting.discard(environment)
         self._unanswered.discard(environment)
         self._free.pop(environment, None)  # it may lose an idle runtime and say so again
-        if self._max_lifetime is not None and now >= self._born[environment] + self._max_lifetime:
+        if not awaited and self._too_old(environment, now):
             self._ending.add(environment)
             return [Retire(environment), *self._match()]
         self._free[environment] = now
@@ -153,6 +155,9 @@ class Assignment(Generic[Env, Work]):
         waiting = list(self._waiting)
         self._waiting.clear()
         return waiting
+
+    def _too_old(self, env: Env, now: float) -> bool:
+        return self._max_lifetime is not None and now >= self._born[env] + self._max_lifetime
 
     def _over_at(self, env: Env) -> float:
         idle = float("inf") if self._idle_timeout is None else self._idle_timeout

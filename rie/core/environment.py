@@ -251,8 +251,13 @@ class ExecutionEnvironment:
         said = self._init.failure if self._init else None
         if said:  # its exit is what /init/error announced
             return self._fail(Cut(now, "error", said.error_type), said)
-        cut = Cut(now, "error", error_type, reason)
-        return self._fail(cut, self._make_failure(error_type, reason))
+        failure = self._make_failure(error_type, reason)
+        reported = error_type
+        if isinstance(event, RuntimeExited) and event.status.out_of_memory:
+            # The caller and the log read of a killed process, the REPORT names the reason.
+            reported = "Runtime.OutOfMemory"
+            failure = failure and Failure(reported, failure.payload)
+        return self._fail(Cut(now, "error", reported, reason, error_type), failure)
 
     def _deadline_passed(self, now: float) -> list[Action]:
         if self._deadline is None or now < self._deadline:

@@ -33,6 +33,7 @@ class ExitStatus:
 
     code: int
     core_dumped: bool = False
+    out_of_memory: bool = False  # the kernel killed it, for want of memory
 
     def describe(self) -> str:
         """Say it as the platform does."""

@@ -134,14 +134,15 @@ class Cut:
     status: platform.Status
     error_type: str | None
     fault: str | None = None
+    fault_type: str | None = None
 
     def told(self, request_id: str, timeout: float) -> list[Action]:
         """Tell of it in the log of the invocation that it ended."""
         if self.status == "timeout":
             return [Emit(platform.TimedOut(at=self.at, request_id=request_id, timeout=timeout))]
-        if self.fault is None or self.error_type is None:
+        if self.fault is None or self.fault_type is None:
             return []
         fault = platform.Fault(
-            at=self.at, request_id=request_id, message=self.fault, error_type=self.error_type
+            at=self.at, request_id=request_id, message=self.fault, error_type=self.fault_type
         )
         return [Emit(fault)]

@@ -1,12 +1,22 @@
 """The figures in log lines: milliseconds, what is billed, times of day.
 
-Pure. Durations come in seconds; a microsecond is the finest that a log tells.
+Pure, but for `epoch_offset`. Durations come in seconds; a microsecond is the finest that a log
+tells.
 """
 
 from __future__ import annotations
 
 import time
 from functools import lru_cache
+
+
+def epoch_offset() -> float:
+    """Return what is to be added to a time on the monotonic clock to make it the time of day.
+
+    Never kept for long: the monotonic clock stops while the machine sleeps, and the other may
+    be set.
+    """
+    return time.time() - time.monotonic()
 
 
 def milliseconds(duration: float) -> float:

@@ -35,6 +35,8 @@ from rie.telemetry.lines import LEVELS
 from rie.telemetry.text import fault_text
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rie.telemetry.about import About
     from rie.telemetry.lines import FunctionLine, Level, SystemLevel
 
@@ -53,7 +55,8 @@ _UNSAID = LEVELS["INFO"]
 class JsonRenderer:
     """AWS's JSON log format.
 
-    `clock_offset` is what is added to an event's `at` to make it seconds since the epoch.
+    `epoch_offset` says what is to be added to an event's `at` to make it seconds since the
+    epoch; it is asked each time, because it changes when the machine sleeps or its clock is set.
     System and function lines below their level are left out.
     """
 
@@ -61,12 +64,12 @@ class JsonRenderer:
         self,
         about: About,
         *,
-        clock_offset: float,
+        epoch_offset: Callable[[], float],
         system_level: SystemLevel = "INFO",
         application_level: Level = "INFO",
     ) -> None:
         self._about = about
-        self._clock_offset = clock_offset
+        self._epoch_offset = epoch_offset
         self._system_level = LEVELS[system_level]
         self._application_level = LEVELS[application_level]
 
@@ -77,7 +80,7 @@ class JsonRenderer:
         kind, record = self._record(event)
         if not kind:
             return b""
-        when = timestamp(event.at + self._clock_offset)
+        when = timestamp(event.at + self._epoch_offset())
         return orjson.dumps({"time": when, "type": f"platform.{kind}", "record": record}) + b"\n"
 
     def function(self, line: FunctionLine) -> bytes:

@@ -8,12 +8,12 @@ descriptor shared by all environments, FileSink to a file of one stream.
 from __future__ import annotations
 
 import os
-import select
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from rie.core.errors import RieError
 from rie.core.limits import LOG_TAIL
 from rie.telemetry.diary import get_diary
+from rie.telemetry.patient_writer import PatientWriter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 # What a sink keeps before it writes without waiting any longer.
 MOST_PENDING = 1024 * 1024
+
+# For how long the last lines may take to a reader that does not keep up, in seconds.
+FINISH_GRACE = 1.0
 
 # What is reckoned for an event whose lines are not made yet.
 _USUAL_SIZE = 256
@@ -64,6 +67,10 @@ class Sink(Protocol):
     def defer(self, render: Render, event: PlatformEvent) -> None:
         """Take an event whose lines are made when they are written."""
 
+    @property
+    def congested(self) -> bool:
+        """Whether its reader is far behind."""
+
     def flush(self) -> None:
         """Write what was taken."""
 
@@ -96,6 +103,11 @@ class LogStream:
     def function(self, line: FunctionLine) -> None:
         """Log what the function, an extension or a child of theirs printed."""
         self._write(self._renderer.function(line))
+
+    @property
+    def congested(self) -> bool:
+        """Whether whoever reads the log is far behind; the function should wait then."""
+        return any(sink.congested for sink in self._sinks)
 
     def begin_tail(self) -> None:
         """Keep the end of what is logged from now on."""
@@ -132,9 +144,10 @@ class StreamSink:
 
     `call_soon` runs a callable before long: some milliseconds later, so that writing is no
     part of an invocation's time, or at once where there is no loop yet. The descriptor stays
-    the caller's. When it cannot be written to any more (its reader went away, the disk is
-    full), the diary says so once and lines are dropped: the function goes on. A slow reader
-    slows the emulator down, as a full pipe does to every program.
+    the caller's. A reader that does not keep up (a pager, a stopped terminal) never stops the
+    emulator: a thread waits for it, and `congested` says that no more should be brought. When
+    nothing can be written any more (the reader went away, the disk is full), the diary says so
+    once and lines are dropped: the function goes on.
     """
 
     def __init__(self, fd: int, call_soon: Callable[[Callable[[], None]], object]) -> None:
@@ -143,6 +156,12 @@ class StreamSink:
         self._pending: list[bytes | tuple[Render, PlatformEvent]] = []
         self._size = 0
         self._broken = False
+        self._writer = PatientWriter(fd)
+
+    @property
+    def congested(self) -> bool:
+        """Whether its reader is far behind."""
+        return self._writer.behind > MOST_PENDING
 
     def write(self, lines: bytes) -> None:
         """Take whole lines."""
@@ -161,11 +180,10 @@ class StreamSink:
         pending = self._pending
         self._pending, self._size = [], 0
         lines = [each if isinstance(each, bytes) else each[0](each[1]) for each in pending]
-        try:
-            _write_all(self._fd, b"".join(lines))
-        except OSError as error:
+        self._writer.write(b"".join(lines))
+        if self._writer.failure is not None and not self._broken:
             self._broken = True
-            reason = error.strerror or str(error)
+            reason = self._writer.failure.strerror or str(self._writer.failure)
             get_diary().warning("log lines are dropped from now on", fd=self._fd, reason=reason)
 
     def _take(self, item: bytes | tuple[Render, PlatformEvent]) -> None:
@@ -180,6 +198,7 @@ class StreamSink:
     def close(self) -> None:
         """Write what was taken. The descriptor stays open, it is shared."""
         self.flush()
+        self._writer.finish(FINISH_GRACE)
 
 
 class FileSink(StreamSink):
@@ -193,7 +212,7 @@ class FileSink(StreamSink):
 
     def close(self) -> None:
         """Write what was taken and close the file."""
-        self.flush()
+        super().close()
         if self._own_fd >= 0:
             os.close(self._own_fd)
             self._own_fd, self._broken = -1, True
@@ -232,23 +251,3 @@ def _safe(part: str) -> str:
     if part in {".", ".."}:
         return part.replace(".", "_")
     return part.replace("\0", "_")
-
-
-def _write_all(fd: int, data: bytes) -> None:
-    written = _write_some(fd, data)
-    if written == len(data):
-        return
-    rest = memoryview(data)[written:]
-    while rest:
-        rest = rest[_write_some(fd, rest) :]
-
-
-def _write_some(fd: int, data: bytes | memoryview) -> int:
-    try:
-        return os.write(fd, data)
-    except BlockingIOError:
-        # Somebody made our stdout non-blocking (Node does, to a terminal shared with it).
-        waiter = select.poll()
-        waiter.register(fd, select.POLLOUT)
-        waiter.poll()
-        return 0

@@ -27,6 +27,8 @@ from rie.core.platform import (
 from rie.telemetry.figures import billed_milliseconds, timestamp
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rie.telemetry.about import About
     from rie.telemetry.lines import FunctionLine
 
@@ -34,11 +36,12 @@ if TYPE_CHECKING:
 class TextRenderer:
     """AWS's plain-text log format.
 
-    `clock_offset` is what is added to an event's `at` to make it seconds since the epoch.
+    `epoch_offset` says what is to be added to an event's `at` to make it seconds since the
+    epoch; it is asked each time, because it changes when the machine sleeps or its clock is set.
     """
 
-    def __init__(self, about: About, *, clock_offset: float) -> None:
-        self._clock_offset = clock_offset
+    def __init__(self, about: About, *, epoch_offset: Callable[[], float]) -> None:
+        self._epoch_offset = epoch_offset
         line = f"INIT_START Runtime Version: {about.runtime_version}"
         if about.runtime_version_arn is not None:
             line += f"\tRuntime Version ARN: {about.runtime_version_arn}"
@@ -54,7 +57,7 @@ class TextRenderer:
             case RuntimeDone() | InitRuntimeDone():
                 return b""
             case TimedOut(at=at, request_id=request_id, timeout=timeout):
-                when = timestamp(at + self._clock_offset)
+                when = timestamp(at + self._epoch_offset())
                 return f"{when} {request_id} {timeout_message(timeout)}\n\n".encode()
             case Fault():
                 return f"{fault_text(event)}\n".encode()

@@ -49,6 +49,7 @@ from rie.core.function import FunctionConfiguration
 from rie.core.invocation import Invocation, Outcome, Payload
 from rie.core.states import Phase
 from rie.telemetry.diary import get_diary
+from rie.telemetry.figures import epoch_offset
 from rie.telemetry.stream import LogStream
 from rie.worker.entrypoint import LaunchError
 from rie.worker.output import Output
@@ -216,7 +217,7 @@ class EnvironmentDriver:
                     self._pay()
             case SendInvocation():
                 poll: Poll = action.poll  # type: ignore[assignment]  # a token to the core
-                deadline_ms = int((action.deadline + _EPOCH_OFFSET) * 1000)
+                deadline_ms = int((action.deadline + epoch_offset()) * 1000)
                 poll.send(action.invocation, deadline_ms)
             case Complete():
                 self._complete(action)
@@ -332,6 +333,3 @@ class EnvironmentDriver:
 
 
 _BUSY = frozenset({Phase.INIT, Phase.INVOKE})
-
-# Deadlines are told in wall-clock time, kept on the monotonic clock.
-_EPOCH_OFFSET = time.time() - time.monotonic()

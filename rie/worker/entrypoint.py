@@ -7,6 +7,7 @@ of AWS's supervisor, which is written in Go.
 
 from __future__ import annotations
 
+import errno
 import os
 import platform
 import shutil
@@ -24,6 +25,9 @@ _SHEBANG_READ = 256
 
 # Where Lambda looks for a bootstrap, after the task root; the last is the official images'.
 BOOTSTRAP_FOLDERS = (Path("/var/task"), Path("/opt"), Path("/var/runtime"))
+
+# Linux takes 128 KiB for one variable or argument, and for all of them a quarter of the stack.
+_TOO_MUCH = "the function's variables or the command's arguments are too large for this system"
 
 
 class LaunchError(RieError):
@@ -87,6 +91,8 @@ def launch_error(error: OSError, entrypoint: Entrypoint, folder: Path) -> Launch
         message = f"chdir {folder}: {reason}"
         return LaunchError(INVALID_WORKING_DIRECTORY, message, f"{folder} cannot be entered")
     message = f"fork/exec {entrypoint.executable}: {reason}"
+    if error.errno == errno.E2BIG:
+        return LaunchError(INVALID_ENTRYPOINT, message, _TOO_MUCH)
     return LaunchError(INVALID_ENTRYPOINT, message, diagnose(Path(entrypoint.executable)))
 
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from rie.telemetry.lines import FunctionLine, Level
 
 if TYPE_CHECKING:
-    from asyncio import AbstractEventLoop
+    from asyncio import AbstractEventLoop, TimerHandle
     from collections.abc import Callable
 
 # The size of one event in CloudWatch Logs; longer lines are split there too.
@@ -36,6 +36,9 @@ PIPE_SIZE = 64 * 1024
 
 # Reads of a drain, at most: 1 MiB is the most that a writer may ask for its pipe to hold.
 MOST_READS = 16
+
+# For how long the pipes are left alone when the log's reader is far behind, in seconds.
+CONGESTION_PAUSE = 0.02
 
 _HEADER = struct.Struct(">IIQ")
 _MAGIC = b"\xa5\x5a\x00"
@@ -155,11 +158,19 @@ class FrameSplitter:
 class Output:
     """The two pipes of one execution environment.
 
-    `on_line` is called for each line, from `drain`, `flush_partial` or the loop.
+    `on_line` is called for each line, from `drain`, `flush_partial` or the loop. As long as
+    `congested` says that the log's own reader is far behind, the loop leaves the pipes alone:
+    then whoever prints waits, and nobody else.
     """
 
-    def __init__(self, on_line: Callable[[FunctionLine], None]) -> None:
+    def __init__(
+        self,
+        on_line: Callable[[FunctionLine], None],
+        congested: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._on_line = on_line
+        self._congested = congested
+        self._pause: TimerHandle | None = None
         self._lines, self._frames = LineSplitter(), FrameSplitter()
         self._printed, self.child_output = _pipe()
         self._framed, self.child_telemetry = _pipe()
@@ -180,8 +191,7 @@ class Output:
     def attach(self, loop: AbstractEventLoop) -> None:
         """Read by `loop` as output comes."""
         self._loop = loop
-        loop.add_reader(self._printed, self._read, self._printed)
-        loop.add_reader(self._framed, self._read, self._framed)
+        self._listen(loop)
 
     def drain(self) -> None:
         """Read all that has been written by now.
@@ -208,14 +218,32 @@ class Output:
     def close(self) -> None:
         """Let go of both pipes, at once, whoever still holds their other ends."""
         if self._loop is not None:
-            self._loop.remove_reader(self._printed)
-            self._loop.remove_reader(self._framed)
+            self._unlisten(self._loop)
             self._loop = None
         for fd in (self._printed, self._framed, *self.child_fds):
             if fd >= 0:
                 os.close(fd)
         self._poll = select.poll()
         self._printed = self._framed = self.child_output = self.child_telemetry = -1
+
+    def _listen(self, loop: AbstractEventLoop) -> None:
+        self._pause = None
+        loop.add_reader(self._printed, self._readable, self._printed)
+        loop.add_reader(self._framed, self._readable, self._framed)
+
+    def _unlisten(self, loop: AbstractEventLoop) -> None:
+        if self._pause is not None:
+            self._pause.cancel()
+            self._pause = None
+        loop.remove_reader(self._printed)
+        loop.remove_reader(self._framed)
+
+    def _readable(self, fd: int) -> None:
+        if self._congested() and self._loop is not None:
+            self._unlisten(self._loop)
+            self._pause = self._loop.call_later(CONGESTION_PAUSE, self._listen, self._loop)
+        else:
+            self._read(fd)
 
     def _read(self, fd: int) -> int:
         try:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rie.core.exit_status import ExitStatus
+from rie.telemetry.diary import get_diary
 from rie.worker import entrypoint, process_table
 from rie.worker.process_table import PeakMemory
 
@@ -31,6 +32,9 @@ OnExit = Callable[[ExitStatus], None]
 # Between two looks at who is left after a SIGKILL: killed processes need a moment to go,
 # and one in an uninterruptible call needs longer.
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.0005, 0.05
+
+# A process in an uninterruptible call cannot be killed: the environment does not wait for ever.
+_KILL_LIMIT = 10.0  # seconds
 
 # A process that is between fork and exec may be overlooked once, but not twice.
 _QUIET_LOOKS = 2
@@ -96,6 +100,7 @@ class RuntimeProcess:
         self._marker = marker
         self._memory = PeakMemory(popen.pid)
         self._stop_watching: Callable[[], None] = _nothing
+        self._oom_kills = process_table.oom_kills()
         _adoption.roots.add(popen.pid)
 
     @classmethod
@@ -168,10 +173,13 @@ class RuntimeProcess:
         # Descent is seen as long as the parents live: first of all, then.
         self._kill_those_left()
         signal_group(self.pid)
-        quiet = 0
+        quiet, deadline = 0, time.monotonic() + _KILL_LIMIT
         for pause in _pauses():
             quiet = 0 if self._kill_those_left() else quiet + 1
             if quiet == _QUIET_LOOKS:
+                break
+            if time.monotonic() > deadline:
+                get_diary().error("processes of a function cannot be killed", runtime=self.pid)
                 break
             await sleep(pause)
         # Collected only now: until then its number cannot become somebody else's.
@@ -186,11 +194,11 @@ class RuntimeProcess:
         signal_group(self.pid)
 
     def _kill_those_left(self) -> bool:
+        """Kill whoever is left, and say whether there was anybody who can be killed."""
         left = [pid for pid in self._everybody() if process_table.is_running(pid)]
-        for pid in left:
-            _signal(pid)
+        killed = [_signal(pid) for pid in left]
         _adoption.collect()
-        return bool(left)
+        return any(killed)
 
     def _everybody(self) -> set[int]:
         descendants = process_table.descendants(self.pid)
@@ -201,8 +209,10 @@ class RuntimeProcess:
         """Take the ended process out of the process table; return its rusage's peak."""
         if self._popen.returncode is None:
             try:
-                _, status, usage = os.wait4(self.pid, 0)
+                pid, status, usage = os.wait4(self.pid, os.WNOHANG)
             except ChildProcessError:  # somebody else in this process has waited for it
+                pid, status, usage = 0, 0, None
+            if not pid or usage is None:  # or it could not be killed
                 self._popen.returncode = 0
                 return 0
             self._popen.returncode = os.waitstatus_to_exitcode(status)
@@ -221,7 +231,12 @@ class RuntimeProcess:
             return ExitStatus(self._popen.poll() or 0)
         killed = result.si_code in {os.CLD_KILLED, os.CLD_DUMPED}
         code = -result.si_status if killed else result.si_status
-        return ExitStatus(code, core_dumped=result.si_code == os.CLD_DUMPED)
+        return ExitStatus(
+            code,
+            core_dumped=result.si_code == os.CLD_DUMPED,
+            # Killed by nobody that we know of, and the kernel has killed somebody meanwhile.
+            out_of_memory=code == -signal.SIGKILL and process_table.oom_kills() > self._oom_kills,
+        )
 
 
 def _pauses() -> Iterator[float]:
@@ -252,11 +267,15 @@ def signal_group(pid: int) -> None:
         return
 
 
-def _signal(pid: int) -> None:
+def _signal(pid: int) -> bool:
+    """Kill a process; say whether that was ours to do (one under sudo is not)."""
     try:
         os.kill(pid, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):
-        return
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return True
 
 
 def _nothing() -> None:

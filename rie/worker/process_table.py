@@ -53,6 +53,16 @@ def adopt_orphans() -> bool:
         return False
 
 
+def oom_kills() -> int:
+    """Count the processes that the kernel has killed for want of memory, since it started.
+
+    Both kinds count: of the whole machine's memory and of a control group's (vmstat).
+    """
+    counts = _read(f"{_PROC}/vmstat")
+    start = counts.find(b"\noom_kill ")
+    return int(counts[start + 10 :].split(None, 1)[0]) if start >= 0 else 0
+
+
 def is_running(pid: int) -> bool:
     """Whether a process is there and not a zombie."""
     stat = _read(f"{_PROC}/{pid}/stat")

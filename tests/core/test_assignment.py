@@ -280,3 +280,12 @@ def test_a_place_that_could_not_be_filled_is_tried_again_for_the_next_work() -> 
     assignment.not_started()
 
     assert assignment.arrive("second") == [StartEnvironment()]
+
+
+def test_an_environment_that_took_longer_to_start_than_it_may_live_serves_who_waits() -> None:
+    assignment = make_assignment(max_lifetime=2.0)
+    assignment.arrive("a")
+    assignment.started("one", 0.0)
+
+    assert assignment.free("one", 3.0) == [Give("one", "a")]
+    assert assignment.free("one", 6.0) == [Retire("one")]

@@ -216,8 +216,12 @@ class ScriptedRuntime:
 
     def allocate(self, size: int) -> None:
         """Have `size` bytes more, and touch them."""
+        self.begin_allocating(size)
+        self.finish()
+
+    def begin_allocating(self, size: int) -> None:
+        """Have it take so much, which may be its end; `finish` waits until it has it."""
         self._order("allocate", size=size)
-        self._hear()
 
     def fork(self, *, orphan: bool = True) -> int:
         """Start a process in a session of its own that ignores SIGTERM; return its id."""

@@ -49,7 +49,7 @@ def make_renderer(
 ) -> JsonRenderer:
     return JsonRenderer(
         make_about(runtime_version_arn),
-        clock_offset=CLOCK_OFFSET,
+        epoch_offset=lambda: CLOCK_OFFSET,
         system_level=system_level,
         application_level=application_level,
     )

@@ -63,6 +63,10 @@ class Kept:
         self.writes: list[bytes] = []
         self.closed = False
 
+    @property
+    def congested(self) -> bool:
+        return False
+
     def defer(self, render: Callable[[PlatformEvent], bytes], event: PlatformEvent) -> None:
         if lines := render(event):
             self.write(lines)
@@ -114,7 +118,7 @@ def diary() -> Iterator[StringIO]:
 
 
 def make_stream(*sinks: Kept | StreamSink) -> LogStream:
-    return LogStream(STREAM, TextRenderer(make_about(), clock_offset=CLOCK_OFFSET), sinks)
+    return LogStream(STREAM, TextRenderer(make_about(), epoch_offset=lambda: CLOCK_OFFSET), sinks)
 
 
 def log(stream: LogStream, text: bytes) -> None:

@@ -33,7 +33,7 @@ TRACE = "Root=1-643eb81e-7b15c13c3bff33247638ad8d;Parent=4c72ac137fd02fb0;Sample
 
 
 def make_renderer(runtime_version_arn: str | None = None) -> TextRenderer:
-    return TextRenderer(make_about(runtime_version_arn), clock_offset=CLOCK_OFFSET)
+    return TextRenderer(make_about(runtime_version_arn), epoch_offset=lambda: CLOCK_OFFSET)
 
 
 def test_init_start_names_the_runtime_and_its_arn() -> None:
