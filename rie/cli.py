@@ -1,7 +1,7 @@
 """The command line: chooses a command, turns arguments into one call, and errors into one line.
 
 Exit status: 0 done, 1 the function failed (`rie invoke`), 2 cannot do what was asked,
-3 the service refused (`rie invoke`), 130 interrupted.
+3 the service refused (`rie invoke`), 130 interrupted, 141 nobody reads what is printed.
 
 What a command needs is imported when it is chosen: `rie run` must have the runtime's process
 on its way as soon as it can.
@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rie.commands.printing import ReaderGone, discard_unwritten, to_stderr, to_stdout
 from rie.options import CommandError, HelpWanted, Option, UsageError, VersionWanted, explain
 from rie.settings import Settings, SettingsError
 
@@ -33,6 +34,7 @@ Commands:
 `rie COMMAND --help` explains one. `rie --version` prints the version."""
 
 EXIT_INTERRUPTED = 130
+EXIT_NO_READER = 141
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -40,22 +42,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     match words:
         case [] | ["-h" | "--help" | "help"]:
-            print(OVERVIEW)
-            return 0
+            return _guarded("rie", lambda: _print(OVERVIEW))
         case ["--version"]:
-            return _print_version()
+            return _guarded("rie", _print_version)
         case ["run", *rest]:
             from rie.commands import run  # noqa: PLC0415 - only what is asked for
 
             help_text = (run.USAGE, run.ABOUT, run.OPTIONS)
-            return _guarded("rie run", help_text, lambda: _run(run.rie_run_settings, rest))
+            return _guarded("rie run", lambda: _run(run.rie_run_settings, rest), help_text)
         case ["invoke", *rest]:
             from rie.commands import invoke  # noqa: PLC0415 - only what is asked for
 
             help_text = (invoke.USAGE, invoke.ABOUT, invoke.OPTIONS)
-            return _guarded("rie invoke", help_text, lambda: invoke.invoke(rest, os.environ))
+            return _guarded("rie invoke", lambda: invoke.invoke(rest, os.environ), help_text)
         case [unknown, *_]:
-            return _complain("rie", UsageError(f"unknown command {unknown!r}; see rie --help"))
+            return _guarded("rie", lambda: _unknown(unknown))
         case _:  # pragma: no cover - the cases above are all there are
             raise AssertionError(words)
 
@@ -66,35 +67,56 @@ def drop_in(argv: Sequence[str] | None = None) -> int:
     from rie.commands import drop_in as command  # noqa: PLC0415 - only what is asked for
 
     help_text = (command.USAGE, command.ABOUT, command.OPTIONS)
-    return _guarded("aws-lambda-rie", help_text, lambda: _run(command.drop_in_settings, words))
+    return _guarded("aws-lambda-rie", lambda: _run(command.drop_in_settings, words), help_text)
 
 
 HelpText = tuple[str, str, "Sequence[Option]"]  # usage, about, options
 
 
-def _guarded(program: str, help_text: HelpText, call: Callable[[], int]) -> int:
+def _guarded(program: str, call: Callable[[], int], help_text: HelpText | None = None) -> int:
+    _open_standard_descriptors()
     try:
-        return call()
-    except HelpWanted:
-        usage, about, options = help_text
-        print(f"usage: {usage}\n\n{about}\n\n{explain(options)}")
-        return 0
-    except VersionWanted:
-        return _print_version()
+        return _explained(call, help_text)
     except SettingsError as error:
         return _complain(program, UsageError(str(error)))
     except CommandError as error:
         return _complain(program, error)
+    except ReaderGone:
+        return EXIT_NO_READER
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
+    finally:
+        discard_unwritten()
+
+
+def _explained(call: Callable[[], int], help_text: HelpText | None) -> int:
+    try:
+        return call()
+    except HelpWanted:
+        usage, about, options = help_text or ("", "", ())
+        return _print(f"usage: {usage}\n\n{about}\n\n{explain(options)}")
+    except VersionWanted:
+        return _print_version()
+
+
+def _open_standard_descriptors() -> None:
+    """Open those of stdin, stdout and stderr that were closed (`>&-`), to /dev/null.
+
+    A socket or a pipe of ours would get the number otherwise, and what is printed.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free: this one
 
 
 def _run(
     settings_of: Callable[[Sequence[str], Mapping[str, str], Path], Settings],
     argv: Sequence[str],
 ) -> int:
-    settings = settings_of(argv, os.environ, Path.cwd())
-    from rie.groundwork import lay_groundwork  # noqa: PLC0415 - after the options are right
+    settings = settings_of(argv, os.environ, _current_folder())
+    from rie.groundwork import GroundworkError, lay_groundwork  # noqa: PLC0415 - after the options are right
 
     # Until the emulator listens to signals itself they are kept for it: an exception out of the
     # middle of an import or a start would leave processes behind, or crash orjson.
@@ -103,7 +125,10 @@ def _run(
         if each is signal.SIGHUP and signal.getsignal(each) is signal.SIG_IGN:
             continue  # nohup asked for that
         signal.signal(each, lambda number, _: early.append(number))
-    groundwork = lay_groundwork(settings)
+    try:
+        groundwork = lay_groundwork(settings)
+    except GroundworkError as error:
+        raise UsageError(str(error)) from None
     try:
         from rie.serving import run_forever  # noqa: PLC0415 - heavy: while the runtime starts
 
@@ -113,13 +138,29 @@ def _run(
         raise
 
 
-def _print_version() -> int:
-    from rie.version import __version__  # noqa: PLC0415 - rarely asked for
+def _current_folder() -> Path:
+    try:
+        return Path.cwd()
+    except OSError as error:  # it has been deleted
+        reason = (error.strerror or str(error)).lower()
+        raise UsageError(f"the current folder cannot be used: {reason}") from None
 
-    print(f"rie {__version__}")
+
+def _unknown(command: str) -> int:
+    raise UsageError(f"unknown command {command!r}; see rie --help")
+
+
+def _print(text: str) -> int:
+    to_stdout(f"{text}\n".encode())
     return 0
 
 
+def _print_version() -> int:
+    from rie.version import __version__  # noqa: PLC0415 - rarely asked for
+
+    return _print(f"rie {__version__}")
+
+
 def _complain(program: str, error: CommandError) -> int:
-    print(f"{program}: {error}", file=sys.stderr)
+    to_stderr(f"{program}: {error}\n".encode(errors="backslashreplace"))
     return error.status

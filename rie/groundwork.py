@@ -11,10 +11,12 @@ import errno
 import os
 import socket
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from rie.core.arn import FunctionName
+from rie.core.errors import RieError
 from rie.core.function import FunctionConfiguration
 from rie.http.listening import listen
 from rie.settings import Address, Settings, SettingsError
@@ -41,6 +43,10 @@ from rie.worker.process import Launch, RuntimeProcess
 RUNTIME_VERSION = f"rie:{__version__}"
 
 CallSoon = Callable[[Callable[[], None]], object]
+
+
+class GroundworkError(RieError):
+    """The system has no more of what an environment stands on; nobody's setting is wrong."""
 
 
 @dataclass(slots=True)
@@ -86,7 +92,7 @@ class Groundwork:
     def lay(self) -> None:
         """Bind the Invoke API's socket; start the first runtime unless init is lazy.
 
-        Raises SettingsError, and leaves nothing behind then.
+        Raises SettingsError or GroundworkError, and leaves nothing behind then.
         """
         settings = self.settings
         self._check_folders()
@@ -95,17 +101,28 @@ class Groundwork:
             return
         try:
             self.first = self.environment(settings.runtime_api)
-        except SettingsError:
+        except RieError:
             self.invoke_listener.close()
             raise
         self.first.start_runtime()
 
     def environment(self, address: Address | None) -> EnvironmentGround:
-        """Lay the ground of one environment. `address` is its Runtime API's, or any free one."""
-        host, port = address or ("127.0.0.1", 0)
-        listener = _listen("--runtime-api", (host, port))
-        log = self._log_stream()
-        output = Output(log.function, lambda: log.congested)
+        """Lay the ground of one environment. `address` is its Runtime API's, or any free one.
+
+        Raises SettingsError for an address that cannot be had, GroundworkError, and leaves nothing
+        behind then.
+        """
+        with ExitStack() as undoing:
+            listener = _listen("--runtime-api", address) if address else _listen_anywhere()
+            undoing.callback(listener.close)
+            try:
+                log = self._log_stream()
+                undoing.callback(log.close)
+                output = Output(log.function, lambda: log.congested)
+            except OSError as error:
+                why = f"an environment's output and log cannot be set up: {_reason(error)}"
+                raise GroundworkError(why) from error
+            undoing.pop_all()
         launch = self._launch(_reachable(listener), log.name, output.child_telemetry)
         return EnvironmentGround(listener, launch, output, log)
 
@@ -207,9 +224,23 @@ def _listen(option: str, address: Address) -> socket.socket:
         return listen(host, port)
     except OSError as error:
         in_use = error.errno == errno.EADDRINUSE
-        remedy = f"; choose another with {option}" if in_use else ""
-        why = f"cannot be listened on: {(error.strerror or str(error)).lower()}{remedy}"
-        raise SettingsError(option, f"{host}:{port}", why) from error
+        why = f"{_reason(error)}; choose another with {option}" if in_use else _reason(error)
+        failure: Exception = error
+    except UnicodeError as error:  # from the encoding of international names
+        why, failure = "it is no host name", error
+    raise SettingsError(option, f"{host}:{port}", f"cannot be listened on: {why}") from failure
+
+
+def _listen_anywhere() -> socket.socket:
+    try:
+        return listen("127.0.0.1", 0)
+    except OSError as error:
+        why = f"no port or descriptor is left for the Runtime API: {_reason(error)}"
+        raise GroundworkError(why) from error
+
+
+def _reason(error: OSError) -> str:
+    return (error.strerror or str(error)).lower()
 
 
 def _reachable(listener: socket.socket) -> str:

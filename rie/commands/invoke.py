@@ -6,12 +6,14 @@ piped. httpx is imported when the call is made: it costs 100 ms.
 
 from __future__ import annotations
 
+import os
 import sys
 from base64 import b64decode, b64encode
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from rie.commands.printing import to_stderr, to_stdout
 from rie.options import (
     BadValueError,
     CommandError,
@@ -50,13 +52,27 @@ class RefusedError(CommandError):
 def payload(value: str) -> bytes:
     """Take JSON, @FILE or - for stdin; sent as it is, for the service to judge."""
     if value == "-":
-        return sys.stdin.buffer.read()
+        return _stdin()
     if not value.startswith("@"):
-        return value.encode()
+        return as_given(value)
     try:
         return Path(value[1:]).read_bytes()
     except OSError as error:
         raise BadValueError(f"cannot be read: {error.strerror}") from None
+
+
+def _stdin() -> bytes:
+    if sys.stdin is None:  # closed before this program began: <&-
+        raise BadValueError("cannot be read: stdin is closed")
+    try:
+        return sys.stdin.buffer.read()
+    except OSError as error:
+        raise BadValueError(f"cannot be read: {error.strerror}") from None
+
+
+def as_given(value: str) -> bytes:
+    """Take the bytes of an argument, UTF-8 or not."""
+    return os.fsencode(value)
 
 
 def url(value: str) -> str:
@@ -100,7 +116,7 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         name="client-context",
-        parse=text,
+        parse=as_given,
         metavar="JSON",
         help="What the handler finds in context.client_context.",
         variable="",
@@ -137,18 +153,17 @@ def _send(reading: Reading) -> httpx.Response:
 
     values = reading.values()
     endpoint = values.get("endpoint", DEFAULT_ENDPOINT)
-    name = quote(reading.positional[0] if reading.positional else "function", safe="")
-    qualifier = values.get("qualifier")
+    name = _quoted(reading.positional[0] if reading.positional else "function")
+    query = f"?Qualifier={_quoted(values['qualifier'])}" if "qualifier" in values else ""
     timeout = httpx.Timeout(None, connect=CONNECT_TIMEOUT)
     try:
         with httpx.Client(trust_env=False, timeout=timeout) as client:
             return client.post(
-                f"{endpoint}/2015-03-31/functions/{name}/invocations",
-                params={"Qualifier": qualifier} if qualifier else None,
+                f"{endpoint}/2015-03-31/functions/{name}/invocations{query}",
                 content=values.get("payload", DEFAULT_PAYLOAD),
                 headers=_headers(reading),
             )
-    except httpx.InvalidURL as error:
+    except (httpx.InvalidURL, UnicodeError) as error:
         raise UsageError(f"{endpoint!r} is no URL: {error}") from None
     except (httpx.ConnectError, httpx.ConnectTimeout) as error:
         raise UsageError(
@@ -159,6 +174,10 @@ def _send(reading: Reading) -> httpx.Response:
         raise RefusedError(f"{endpoint} ended without an answer: {error}") from None
 
 
+def _quoted(word: str) -> str:
+    return quote(os.fsencode(word), safe="")
+
+
 def _headers(reading: Reading) -> dict[str, str]:
     values = reading.values()
     headers = {"Content-Type": "application/json"}
@@ -167,7 +186,7 @@ def _headers(reading: Reading) -> dict[str, str]:
     if values.get("tail"):
         headers["X-Amz-Log-Type"] = "Tail"
     if context := values.get("client_context"):
-        headers["X-Amz-Client-Context"] = b64encode(context.encode()).decode()
+        headers["X-Amz-Client-Context"] = b64encode(context).decode()
     return headers
 
 
@@ -183,9 +202,8 @@ def _refusal(response: httpx.Response) -> str:
 
 def _show(response: httpx.Response) -> None:
     if log := response.headers.get("x-amz-log-result"):
-        sys.stderr.buffer.write(b64decode(log))
-        sys.stderr.flush()
-    sys.stdout.buffer.write(response.content)
-    if sys.stdout.isatty() and not response.content.endswith(b"\n"):
-        sys.stdout.buffer.write(b"\n")
-    sys.stdout.flush()
+        to_stderr(b64decode(log))
+    unfinished = not response.content.endswith(b"\n")
+    on_terminal = sys.stdout is not None and sys.stdout.isatty()
+    line_end = b"\n" if unfinished and on_terminal else b""
+    to_stdout(response.content + line_end)

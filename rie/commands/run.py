@@ -42,6 +42,8 @@ def assignment(value: str) -> tuple[str, str]:
     name, equals, content = value.partition("=")
     if not equals:
         raise BadValueError("must be NAME=VALUE")
+    if "\0" in content:
+        raise BadValueError("holds a zero byte, which no variable can")
     return variable_name(name), content
 
 

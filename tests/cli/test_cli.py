@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -127,3 +128,81 @@ def test_the_drop_in_is_installed_under_the_official_name() -> None:
 
     assert result.returncode == 0
     assert "--runtime-interface-emulator-address" in result.stdout
+
+
+PROGRAM = (sys.executable, "-m", "rie")
+
+
+def run_shell(command: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run a line of sh, in which $RIE is `rie`."""
+    environ = {"RIE": f"{sys.executable} -m rie", "PATH": os.environ["PATH"]}
+    return subprocess.run(
+        ("sh", "-c", command), cwd=cwd, env=environ, capture_output=True, text=True, check=False
+    )
+
+
+def test_a_working_folder_that_was_deleted_is_said_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "gone").mkdir()
+
+    result = run_shell("cd gone && rmdir ../gone && $RIE run -- true", tmp_path)
+
+    assert result.returncode == 2
+    assert result.stderr == (
+        "rie run: the current folder cannot be used: no such file or directory\n"
+    )
+
+
+@pytest.mark.parametrize("arguments", ["run --help", "--help", "--version", "invoke --version"])
+def test_a_full_stdout_is_said_in_one_line(arguments: str, tmp_path: Path) -> None:
+    result = run_shell(f"$RIE {arguments} >/dev/full", tmp_path)
+
+    assert result.returncode == 2
+    assert "stdout cannot be written to: No space left on device" in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_nothing_is_said_to_a_reader_that_has_gone(tmp_path: Path) -> None:
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    try:
+        result = subprocess.run(
+            (*PROGRAM, "run", "--help"),
+            cwd=tmp_path,
+            stdout=write_end,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+    finally:
+        os.close(write_end)
+
+    assert (result.returncode, result.stderr) == (141, b"")
+
+
+def test_a_full_stderr_leaves_the_exit_status_as_it_is(tmp_path: Path) -> None:
+    assert run_shell("$RIE fly 2>/dev/full", tmp_path).returncode == 2
+
+
+def test_an_error_does_not_go_to_stdout_where_stderr_is_closed(tmp_path: Path) -> None:
+    result = run_shell("$RIE fly 2>&-", tmp_path)
+
+    assert (result.returncode, result.stdout) == (2, "")
+
+
+def test_help_for_a_closed_stdout_is_no_error(tmp_path: Path) -> None:
+    result = run_shell("$RIE run --help >&-", tmp_path)
+
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("program", ["main", "drop_in"])
+def test_an_interrupt_while_the_command_line_is_loaded_is_silent(
+    program: str, tmp_path: Path
+) -> None:
+    (tmp_path / "dataclasses.py").write_text(
+        "import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n"
+    )
+    code = f"import sys; from rie.__main__ import {program} as run; sys.exit(run())"
+
+    result = run_program(sys.executable, "-c", code, PYTHONPATH=str(tmp_path))
+
+    assert (result.returncode, result.stderr) == (130, "")

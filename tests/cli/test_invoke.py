@@ -100,6 +100,18 @@ def test_a_payload_is_sent_as_written_for_the_service_to_judge(emulator: Emulato
     assert emulator.call.get_data() == "{nonsense ü".encode()
 
 
+def test_arguments_that_are_no_utf_8_are_sent_as_they_are(emulator: Emulator) -> None:
+    wild = os.fsdecode(b"\xff")
+
+    emulator.invoke(wild, "--payload", wild, "--qualifier", wild, "--client-context", wild)
+
+    assert emulator.call.get_data() == b"\xff"
+    assert emulator.call.environ["REQUEST_URI"] == (
+        "/2015-03-31/functions/%FF/invocations?Qualifier=%FF"
+    )
+    assert emulator.call.headers["X-Amz-Client-Context"] == b64encode(b"\xff").decode()
+
+
 def test_a_payload_can_be_a_file(emulator: Emulator, tmp_path: Path) -> None:
     Path(tmp_path, "event.json").write_bytes(b'{"from": "file\xff"}')
 
@@ -121,6 +133,42 @@ def test_a_payload_file_that_is_not_there_is_named(capsys: pytest.CaptureFixture
     assert capsys.readouterr().err == (
         "rie invoke: --payload '@/nowhere' cannot be read: No such file or directory\n"
     )
+
+
+def invoke_program(
+    emulator: Emulator, *argv: str, stdin: int | None = None, stdout: int | None = None
+) -> subprocess.CompletedProcess[bytes]:
+    program = (sys.executable, "-m", "rie", "invoke", "--endpoint", emulator.endpoint, *argv)
+    return subprocess.run(program, stdin=stdin, stdout=stdout, stderr=subprocess.PIPE, check=False)
+
+
+def test_a_stdin_that_cannot_be_read_is_said_in_one_line(
+    emulator: Emulator, tmp_path: Path
+) -> None:
+    with (tmp_path / "for writing").open("wb") as file:
+        result = invoke_program(emulator, "--payload=-", stdin=file.fileno())
+
+    assert result.returncode == 2
+    assert result.stderr == b"rie invoke: --payload '-' cannot be read: Bad file descriptor\n"
+
+
+def test_a_closed_stdin_has_no_payload(
+    emulator: Emulator, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stdin", None)  # what Python makes of a closed one: <&-
+
+    assert emulator.invoke("--payload=-") == 2
+    assert capsys.readouterr().err == (
+        "rie invoke: --payload '-' cannot be read: stdin is closed\n"
+    )
+
+
+def test_an_answer_that_cannot_be_printed_is_said_in_one_line(emulator: Emulator) -> None:
+    with Path("/dev/full").open("wb") as full:
+        result = invoke_program(emulator, stdout=full.fileno())
+
+    assert result.returncode == 2
+    assert result.stderr == (b"rie invoke: stdout cannot be written to: No space left on device\n")
 
 
 def test_tail_asks_for_the_log_and_prints_it_to_stderr(

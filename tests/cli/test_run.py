@@ -109,6 +109,50 @@ def test_a_runtime_api_port_in_use_is_said_as_such(taken: str, tmp_path: Path) -
     assert result.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_a_standard_descriptor_that_is_closed_is_not_taken_for_something_else(
+    number: int, tmp_path: Path
+) -> None:
+    ready = tmp_path / "ready"
+    command = (*RUN, "--listen=127.0.0.1:0", f"--ready-file={ready}", *SLEEPER)
+    closing = ("sh", "-c", f'exec "$@" {number}>&-', "sh")
+    with subprocess.Popen((*closing, *command), cwd=tmp_path, env=variables()) as process:
+        try:
+            wait_for(lambda: ready.exists() or process.poll() is not None)
+
+            standard = Path(f"/proc/{process.pid}/fd/{number}").readlink()
+        finally:
+            process.terminate()
+
+    assert standard == Path("/dev/null")
+    assert process.returncode == 0
+
+
+def test_a_variable_that_is_too_large_to_start_with_is_a_launch_error(tmp_path: Path) -> None:
+    (tmp_path / "env").write_text("HUGE=" + "x" * 200_000)
+    with running(tmp_path, "--env-file=env", "--diary-format=json", *SLEEPER) as process:
+        process.terminate()
+        log, diary = process.communicate(timeout=LIMIT)
+
+    assert b"Runtime.InvalidEntrypoint" in log
+    assert b"argument list too long" in diary
+    assert b"variables or the command's arguments are too large" in diary
+    assert b"Traceback" not in diary
+
+
+@pytest.mark.parametrize("host", [f"{'x' * 64}.x", "no host", b"\xff"])
+def test_a_host_that_is_none_is_one_line_and_exits_with_2(
+    host: str | bytes, tmp_path: Path
+) -> None:
+    listen = f"--listen={os.fsdecode(host)}:0"
+
+    result = run_to_its_end(*RUN, listen, *SLEEPER, cwd=tmp_path)
+
+    assert result.returncode == 2
+    assert "cannot be listened on: " in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
 def test_the_ready_file_says_where_and_who(tmp_path: Path) -> None:
     with running(tmp_path, *SLEEPER) as process:
         ready = json.loads((tmp_path / "ready").read_text())

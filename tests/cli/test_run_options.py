@@ -205,6 +205,13 @@ def test_folders_and_files_are_found_from_the_current_folder(tmp_path: Path) -> 
     assert (settings.log_dir, settings.ready_file) == (tmp_path / "logs", tmp_path / "run/ready")
 
 
+def test_a_zero_byte_in_a_file_of_variables_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "env").write_bytes(b"GOOD=1\nBAD=\0\n")
+
+    with pytest.raises(UsageError, match=r"env:2: 'BAD=\\x00' holds a zero byte"):
+        run_settings("--env-file=env", cwd=tmp_path)
+
+
 def test_a_task_root_that_is_no_folder_is_refused_at_once(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"^RIE_TASK_ROOT '.*/nowhere' is not a folder$"):
         run_settings(cwd=tmp_path, environ={"RIE_TASK_ROOT": "nowhere"})
