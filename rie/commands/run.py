@@ -6,9 +6,11 @@ The function's process gets the documented variables only: credentials and regio
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rie.core.limits import MAX_ENVIRONMENT
 from rie.options import (
     BadValueError,
     Option,
@@ -306,7 +308,9 @@ def rie_run_settings(argv: Sequence[str], environ: Mapping[str, str], cwd: Path)
     folder = Path(cwd, values.get("task_root", ""))
     if not folder.is_dir():
         raise UsageError(f"{reading.given['task_root'].where} {str(folder)!r} is not a folder")
-    values["environment"] = dict(function_environment(reading, environ, cwd))
+    chosen = dict(chosen_variables(reading, environ, cwd))
+    values["environment"] = credentials(environ) | chosen
+    values["notices"] = tuple(_too_large(chosen))
     for name in ("env", "env_file", "pass_env"):
         values.pop(name, None)
     values["task_root"] = folder.resolve()
@@ -332,20 +336,31 @@ def last_word(reading: Reading) -> str | None:
     return reading.positional[-1] if len(reading.positional) > 1 else None
 
 
-def function_environment(
+def credentials(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that the function gets without being told to."""
+    return {name: environ[name] for name in CREDENTIALS if name in environ}
+
+
+def chosen_variables(
     reading: Reading, environ: Mapping[str, str], cwd: Path
 ) -> Iterator[tuple[str, str]]:
     """Yield the variables that the function is to get; a later one wins."""
     values = reading.values()
-    for name in CREDENTIALS:
-        if name in environ:
-            yield name, environ[name]
     for name in values.get("env_file", ()):
         yield from read_env_file(Path(cwd, name), reading.given["env_file"].where)
     for name in values.get("pass_env", ()):
         if name in environ:
             yield name, environ[name]
     yield from values.get("env", ())
+
+
+def _too_large(variables: Mapping[str, str]) -> Iterator[str]:
+    size = sum(len(os.fsencode(name + value)) for name, value in variables.items())
+    if size > MAX_ENVIRONMENT:
+        yield (
+            f"the function's variables take {size} bytes, names and values together; "
+            f"AWS refuses more than {MAX_ENVIRONMENT}"
+        )
 
 
 def read_env_file(path: Path, where: str) -> Iterator[tuple[str, str]]:

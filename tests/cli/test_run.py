@@ -137,6 +137,7 @@ def test_a_variable_that_is_too_large_to_start_with_is_a_launch_error(tmp_path: 
     assert b"Runtime.InvalidEntrypoint" in log
     assert b"argument list too long" in diary
     assert b"variables or the command's arguments are too large" in diary
+    assert b"the function's variables take 200004 bytes" in diary
     assert b"Traceback" not in diary
 
 

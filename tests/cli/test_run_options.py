@@ -205,6 +205,29 @@ def test_folders_and_files_are_found_from_the_current_folder(tmp_path: Path) -> 
     assert (settings.log_dir, settings.ready_file) == (tmp_path / "logs", tmp_path / "run/ready")
 
 
+@pytest.mark.parametrize("source", ["--env", "--env-file", "--pass-env"])
+def test_more_variables_than_aws_takes_are_told_of_with_their_size(
+    source: str, tmp_path: Path
+) -> None:
+    value = "é" * 2048  # two bytes each
+    (tmp_path / "env").write_text(f"A={value}")
+    given = {"--env": f"A={value}", "--env-file": "env", "--pass-env": "A"}[source]
+
+    settings = run_settings(source, given, environ={"A": value}, cwd=tmp_path)
+
+    (notice,) = settings.notices
+    assert notice == (
+        "the function's variables take 4097 bytes, names and values together; "
+        "AWS refuses more than 4096"
+    )
+
+
+def test_as_many_variables_as_aws_takes_are_nothing_to_tell() -> None:
+    replaced = ("--env", "AB=" + "x" * 9000, "--env", "AB=" + "x" * 4094)
+
+    assert run_settings(*replaced, environ={"AWS_SESSION_TOKEN": "t" * 500}).notices == ()
+
+
 def test_a_zero_byte_in_a_file_of_variables_is_refused(tmp_path: Path) -> None:
     (tmp_path / "env").write_bytes(b"GOOD=1\nBAD=\0\n")
 
