@@ -38,7 +38,7 @@ class Answer:
     def __init__(self, response: InvocationResponseTypeDef) -> None:
         self.status = response["StatusCode"]
         self.error: str | None = response.get("FunctionError")
-        self.version = response.get("ExecutedVersion")
+        self.version: str | None = response.get("ExecutedVersion")
         self.payload = response["Payload"].read()
         self.request_id = response["ResponseMetadata"]["RequestId"]
         self.headers = response["ResponseMetadata"]["HTTPHeaders"]
