@@ -99,7 +99,6 @@ class EnvironmentDriver:
         closed: Callable[[], None] = lambda: None,
     ) -> None:
         self.log = log
-        self.created = time.monotonic()
         self._environment = ExecutionEnvironment(function)
         self._launch = launch
         self._output = output
@@ -327,6 +326,7 @@ class EnvironmentDriver:
         self._memory_timer = None
         if self._runtime is None:
             return
+        self._runtime.collect_orphans()
         if self.phase in _BUSY:  # an idle environment costs nothing; the next call looks again
             self._runtime.sample_memory()
             self._watch_memory(min(2 * interval, MEMORY_INTERVAL))

@@ -162,6 +162,9 @@ class RuntimeProcess:
     def sample_memory(self) -> None:
         """Look at the memory of all processes together; for runtimes that start others."""
         self._memory.sample()
+
+    def collect_orphans(self) -> None:
+        """Take what runtimes left behind, and has ended since, out of the process table."""
         _adoption.collect()
 
     async def kill(self) -> int:

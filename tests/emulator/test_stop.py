@@ -145,3 +145,24 @@ def test_a_stalled_caller_does_not_hold_up_the_end(tmp_path: Path) -> None:
             process.terminate()
 
             assert process.wait(LIMIT) == 0
+
+
+def test_what_short_calls_leave_behind_and_has_ended_does_not_pile_up(tmp_path: Path) -> None:
+    with Script() as script, program(tmp_path, script) as process:
+        runtime = script.runtime()
+        for _ in range(3):
+            with call(tmp_path) as caller:
+                request_id = runtime.next().request_id
+                orphan = runtime.fork(orphan=True)
+                os.kill(orphan, signal.SIGKILL)
+                runtime.respond(request_id)
+                assert caller.read_response().status == 200
+        runtime.park()
+
+        wait_until(
+            lambda: children(process.pid) == [runtime.pid], "the end of what was left behind"
+        )
+
+
+def children(pid: int) -> list[int]:
+    return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
