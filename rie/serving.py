@@ -10,6 +10,7 @@ import asyncio
 import os
 import signal
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from rie.emulator import Emulator
 from rie.groundwork import Groundwork
@@ -53,7 +54,8 @@ async def _serve(settings: Settings, groundwork: Groundwork, early: Sequence[int
 
 
 def _load_diary() -> None:
-    import structlog  # noqa: F401, PLC0415 - in a thread, so that the loop can serve meanwhile
+    with suppress(ImportError, OSError):  # the diary can do without
+        import structlog  # noqa: F401, PLC0415 - in a thread, so that the loop can serve meanwhile
 
 
 def _stopper(

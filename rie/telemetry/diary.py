@@ -4,6 +4,9 @@
 takes 70 ms and more, is imported with the first message that is really written. While
 `hold()` is in force messages wait in memory, so that the first one does not delay the
 runtime's start; `release()`, or the end of the program, writes them.
+
+Nothing is raised, whatever becomes of a message: the diary is no reason for a program to end.
+Where structlog cannot be had, for want of a descriptor say, a plain line has to do.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ import atexit
 import os
 import sys
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Literal, NamedTuple, TextIO
 
 from rie.telemetry.figures import timestamp
@@ -100,18 +104,18 @@ class Diary:
             self._tell(message)
 
     def _tell(self, message: _Message) -> None:
+        stream = self._stream or sys.stderr
+        if stream is None:  # it was closed before this program began
+            return
         try:
             if self._write is None:
-                stream = self._stream or sys.stderr
-                if stream is None:  # it was closed before this program began
-                    self._write = _write_nothing
-                else:
-                    self._write = _make_writer(self._format, stream)
+                self._write = _make_writer(self._format, stream)
             self._write(message)
         except BlockingIOError:  # stderr is non-blocking and its reader slow
             pass
-        except (OSError, ValueError):  # stderr is gone or closed: there is nobody to tell
-            self._write = _write_nothing
+        except Exception:  # noqa: BLE001 - see the module's docstring
+            with suppress(Exception):  # stderr is gone: there is nobody to tell
+                _write_plainly(message, self._format, stream)
 
 
 _DIARY = Diary()
@@ -122,8 +126,23 @@ def get_diary() -> Diary:
     return _DIARY
 
 
-def _write_nothing(_message: _Message) -> None:
-    pass
+def _write_plainly(
+    message: _Message,
+    format: DiaryFormat,  # noqa: A002
+    stream: TextIO,
+) -> None:
+    fields = {"level": message.level, "event": message.event} | message.fields
+    if format == "json":
+        stream.write(_dumps(fields) + "\n")
+    else:
+        time, error = fields.pop("timestamp"), fields.pop("exc_info", None)
+        words = (f"{name}={value}" for name, value in message.fields.items() if name in fields)
+        stream.write(" ".join((str(time), f"[{message.level}]", message.event, *words)) + "\n")
+        if isinstance(error, BaseException):
+            from traceback import format_exception  # noqa: PLC0415 - only for a defect
+
+            stream.writelines(format_exception(error))
+    stream.flush()
 
 
 def _make_writer(format: DiaryFormat, stream: TextIO) -> Callable[[_Message], None]:  # noqa: A002

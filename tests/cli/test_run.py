@@ -216,6 +216,24 @@ def test_an_end_before_it_is_up_leaves_nothing_running(
         wait_for(lambda: not processes_of(mark))
 
 
+def test_a_diary_without_structlog_does_not_end_it(tmp_path: Path) -> None:
+    (tmp_path / "structlog.py").write_text("raise OSError(24, 'Too many open files')")
+    command = (*RUN, "--listen=127.0.0.1:0", "--ready-file=ready", *SLEEPER)
+    environ = variables(PYTHONPATH=f"{tmp_path}:{ROOT}")
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=environ, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr
+        told = process.stderr.readline()
+        process.terminate()
+        _, rest = process.communicate(timeout=LIMIT)
+
+    assert process.returncode == 0
+    assert "[info] listening invoke_api=http://127.0.0.1:" in told
+    assert "stopping signal=SIGTERM" in rest
+    assert "Traceback" not in rest
+
+
 def test_nohup_keeps_it_running(tmp_path: Path) -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # inherited, as from nohup
     try:

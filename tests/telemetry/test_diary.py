@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+from contextlib import suppress
 from io import StringIO
 
 import pytest
@@ -28,6 +30,15 @@ def run(program: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=30
     )
+
+
+def drained(descriptor: int) -> bytes:
+    """Read what a non-blocking pipe holds."""
+    found = b""
+    with suppress(BlockingIOError):
+        while True:
+            found += os.read(descriptor, 65536)
+    return found
 
 
 def test_a_message_has_its_time_level_event_and_fields() -> None:
@@ -152,6 +163,67 @@ def test_a_stream_that_was_closed_is_nobodys_end() -> None:
 
     diary.info("into the void")
     diary.info("again")
+
+
+def test_a_reader_that_was_slow_hears_of_what_comes_later() -> None:
+    read_end, write_end = os.pipe()
+    for end in (read_end, write_end):
+        os.set_blocking(end, False)
+    with os.fdopen(write_end, "w", encoding="utf-8") as stream:
+        diary = Diary()
+        diary.configure("info", "console", stream)
+        diary.info("before")
+        with suppress(BlockingIOError):
+            while True:
+                os.write(write_end, b" ")
+        diary.info("x" * 100_000)
+        drained(read_end)
+
+        diary.info("after")
+
+        assert b"after" in drained(read_end)
+    os.close(read_end)
+
+
+@pytest.mark.parametrize("format", ["console", "json"])
+def test_without_structlog_a_message_is_told_plainly(format: DiaryFormat) -> None:  # noqa: A002
+    done = run(
+        "import sys\n"
+        "import orjson, traceback\n"
+        "from rie.telemetry.diary import get_diary\n"
+        f"get_diary().configure('info', '{format}')\n"
+        "class Nowhere:\n"
+        "    def find_spec(self, name, path, target=None):\n"
+        "        if name == 'structlog':\n"
+        "            raise OSError(24, 'Too many open files')\n"
+        "sys.meta_path.insert(0, Nowhere())\n"
+        "get_diary().error('no more', count=3)\n"
+        "try:\n"
+        "    int('seven')\n"
+        "except ValueError:\n"
+        "    get_diary().exception('defect')\n"
+        "del sys.meta_path[0]\n"
+        "get_diary().error('again')\n"
+        "print('structlog' in sys.modules)\n"
+    )
+
+    assert [word in done.stderr for word in ("no more", "3", "error", "seven", "again")] == [
+        True
+    ] * 5
+    assert done.stdout == "True\n"
+
+
+def test_a_field_that_cannot_be_shown_is_no_reason_to_raise() -> None:
+    class Broken:
+        def __repr__(self) -> str:
+            raise LookupError("no")
+
+    diary, stream = make_diary()
+
+    diary.info("strange", value=Broken())
+    diary.info("next")
+
+    assert "next" in stream.getvalue()
 
 
 def test_a_program_without_stderr_has_no_diary(monkeypatch: pytest.MonkeyPatch) -> None:
