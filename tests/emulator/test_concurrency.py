@@ -2,9 +2,42 @@
 
 from __future__ import annotations
 
+import socket
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any
+
+from rie.settings import SettingsError
 from tests.support.emulator import is_running, scripted_function, wait_until
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.support.emulator import ScriptedFunction
+
 STREAM = "AWS_LAMBDA_LOG_STREAM_NAME"
+TRIES = 5
+
+
+@contextmanager
+def fixed_address_function(**settings: Any) -> Iterator[tuple[ScriptedFunction, str]]:  # noqa: ANN401 - as Settings
+    """Run a function whose Runtime API is at an address that was chosen beforehand.
+
+    Between the choice and the start somebody else may take the port: then another is chosen.
+    """
+    with ExitStack() as stack:
+        for left in reversed(range(TRIES)):
+            with socket.create_server(("127.0.0.1", 0)) as free:
+                host, port = free.getsockname()
+            try:
+                function = stack.enter_context(
+                    scripted_function(runtime_api=(host, port), **settings)
+                )
+            except SettingsError as error:
+                if left == 0 or "already in use" not in str(error):
+                    raise
+            else:
+                yield function, f"{host}:{port}"
+                return
 
 
 def test_overlapping_calls_wait_in_order_and_never_cross() -> None:
@@ -186,16 +219,14 @@ def test_a_caller_that_hangs_up_while_it_waits_does_not_hold_up_the_next() -> No
 
 
 def test_the_first_environment_s_fixed_address_is_the_first_one_s_alone() -> None:
-    with scripted_function(timeout=60) as probe:
-        host, _, port = probe.runtime().api.partition(":")
-    with scripted_function(environments=2, timeout=60, runtime_api=(host, int(port))) as function:
+    with fixed_address_function(environments=2, timeout=60) as (function, address):
         first = function.runtime()
         function.call()
         first.next()
         function.call()
         second = function.runtime()
 
-        assert first.api == f"{host}:{port}"
+        assert first.api == address
         assert second.api != first.api
 
 
@@ -210,9 +241,7 @@ def test_an_environment_that_was_retired_leaves_no_process() -> None:
 
 
 def test_an_environment_takes_the_place_of_an_old_one_that_had_a_fixed_address() -> None:
-    with scripted_function(timeout=60) as probe:
-        host, _, port = probe.runtime().api.partition(":")
-    with scripted_function(max_lifetime=0.2, timeout=60, runtime_api=(host, int(port))) as function:
+    with fixed_address_function(max_lifetime=0.2, timeout=60) as (function, _):
         first = function.runtime()
         calls = function.call(), function.call()
         event = first.next()

@@ -216,6 +216,20 @@ def test_an_init_error_is_reported_by_its_type() -> None:
         )
 
 
+def test_the_memory_of_an_init_error_is_its_runtime_s_true_peak() -> None:
+    with scripted_function(init="lazy") as function:
+        call = function.call()
+        function.runtime().exit(1)  # the second try is inside the call, and reported with it
+        runtime = function.runtime()
+        runtime.allocate(64 * 1024 * 1024)
+        runtime.main.init_error()
+        runtime.exit(1)
+        call.read_response()
+
+    (report,) = reports(function.log.all())
+    assert 64 < int(report["memory"]) < 128
+
+
 def test_a_timeout_has_its_line_and_its_report() -> None:
     # SV-42
     with scripted_function(timeout=0.5) as function:

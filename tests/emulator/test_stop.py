@@ -133,6 +133,33 @@ def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
         wait_until(lambda: not is_running(runtime.pid), "the end of the runtime")
 
 
+TWICE = """
+import asyncio, signal, sys
+from rie.serving import _stopper
+
+class Emulator:
+    def kill_now(self):
+        print("killed", flush=True)
+
+async def ask_twice():
+    stop = asyncio.get_running_loop().create_future()
+    stopped = _stopper(signal.SIGTERM, stop, Emulator())
+    stopped()
+    print("asked", stop.result(), flush=True)
+    stopped()
+    print("still there")
+
+asyncio.run(ask_twice())
+"""
+
+
+def test_a_second_signal_kills_all_without_waiting_for_a_clean_end() -> None:
+    done = subprocess.run((sys.executable, "-c", TWICE), capture_output=True, check=False)
+
+    assert done.stdout.splitlines() == [b"asked 0", b"killed"]
+    assert done.returncode == 128 + signal.SIGTERM
+
+
 def test_a_stalled_caller_does_not_hold_up_the_end(tmp_path: Path) -> None:
     with Script() as script, program(tmp_path, script) as process:
         script.runtime().park()
