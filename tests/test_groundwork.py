@@ -70,7 +70,7 @@ def test_an_environment_that_cannot_be_had_leaves_no_descriptor_open() -> None:
     make_groundwork().environment(None).abandon()
     before = open_descriptors()
 
-    for left in range(3):
+    for left in range(5):
         with descriptors_left(left), pytest.raises(GroundworkError):
             make_groundwork().environment(None)
 

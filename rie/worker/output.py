@@ -173,7 +173,12 @@ class Output:
         self._pause: TimerHandle | None = None
         self._lines, self._frames = LineSplitter(), FrameSplitter()
         self._printed, self.child_output = _pipe()
-        self._framed, self.child_telemetry = _pipe()
+        try:
+            self._framed, self.child_telemetry = _pipe()
+        except OSError:  # no descriptors left
+            os.close(self._printed)
+            os.close(self.child_output)
+            raise
         self._poll = select.poll()
         self._poll.register(self._printed, select.POLLIN)
         self._poll.register(self._framed, select.POLLIN)
