@@ -43,6 +43,7 @@ check: $(INSTALLED) ## lint, formatting, types, import rules, freshness of the l
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/mypy --python-version 3.10 bootstrap
 	$(BIN)/lint-imports
 
 .PHONY: format
@@ -51,6 +52,9 @@ format: $(INSTALLED) ## format the code and mend what the linter can
 	$(BIN)/ruff check --fix
 
 .PHONY: test
+# Python processes that tests start are measured too, wherever they run.
+test: export COVERAGE_FILE := $(CURDIR)/.coverage
+test: export COVERAGE_PROCESS_START := $(CURDIR)/pyproject.toml
 test: $(INSTALLED) .cache/real.stamp ## run all tests, with coverage (PYTEST_ARGS="-k name")
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest $(PYTEST_ARGS)
