@@ -14,6 +14,7 @@ import socket
 import subprocess
 import sys
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -36,8 +37,7 @@ from tests.bootstrap.scripted import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
+    from collections.abc import Iterator, Mapping
 
 NEXT = "/2018-06-01/runtime/invocation/next"
 END = status(500)
@@ -681,14 +681,24 @@ def test_the_examples_do_what_they_say(handler: str, event: bytes, result: objec
 
 
 def find_python(version: str) -> str:
-    found = shutil.which(f"python{version}")
-    # What is on the path may be a shim for a version that is switched off.
-    if (
-        found is None
-        or subprocess.run([found, "-c", ""], capture_output=True, check=False).returncode
-    ):
-        pytest.skip(f"no python{version} on the path")
-    return found
+    """Find an interpreter of a version: on the path, or where pyenv or uv keep theirs."""
+    for found in (shutil.which(f"python{version}"), *kept_pythons(version)):
+        # What is on the path may be a shim for a version that is switched off.
+        if found and works(found):
+            return found
+    pytest.skip(f"no python{version} on the path, and none from pyenv or uv")
+
+
+def works(python: str) -> bool:
+    return subprocess.run([python, "-c", ""], capture_output=True, check=False).returncode == 0
+
+
+def kept_pythons(version: str) -> Iterator[str]:
+    for command in (["pyenv", "prefix", version], ["uv", "python", "find", version]):
+        if shutil.which(command[0]):
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            place = Path(done.stdout.strip() or "nowhere")
+            yield str(place / "bin" / f"python{version}" if place.is_dir() else place)
 
 
 @pytest.mark.parametrize("version", ["3.10", "3.11", "3.12", "3.13"])
