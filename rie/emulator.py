@@ -174,6 +174,7 @@ class Emulator:
     async def _end_each(self) -> None:
         """End each part, whatever becomes of the others."""
         async with AsyncExitStack() as stack:
+            stack.callback(self._groundwork.finish)
             stack.push_async_callback(self._tasks.__aexit__, None, None, None)
             stack.push_async_callback(self._server.close, FLUSH_GRACE)
             stack.push_async_callback(self._fleet.close)

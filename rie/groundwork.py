@@ -126,6 +126,11 @@ class Groundwork:
         launch = self._launch(_reachable(listener), log.name, output.child_telemetry)
         return EnvironmentGround(listener, launch, output, log)
 
+    def finish(self) -> None:
+        """Give the log's reader a last moment, when everything has ended."""
+        self._log.flush()
+        self._log.finish()
+
     def abandon(self) -> None:
         """Undo what was laid ahead and not taken over."""
         if self.invoke_listener is not None:

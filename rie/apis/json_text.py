@@ -29,7 +29,7 @@ def check(payload: Payload) -> None:
         orjson.loads(payload)
     except orjson.JSONDecodeError:
         # AWS's parser takes a lone surrogate escape, orjson does not: the slower one decides.
-        json.loads(str(payload, "utf-8"), parse_constant=_refuse_constant)
+        json.loads(str(payload, "utf-8"), parse_int=str, parse_constant=_refuse_constant)
 
 
 def abridged(payload: Payload, piece: int = PIECE) -> bytes | None:

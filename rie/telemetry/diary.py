@@ -16,9 +16,10 @@ import os
 import sys
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Literal, NamedTuple, TextIO
+from typing import TYPE_CHECKING, Literal, NamedTuple, TextIO, cast
 
 from rie.telemetry.figures import timestamp
+from rie.telemetry.patient_writer import PatientStream
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -111,11 +112,9 @@ class Diary:
             if self._write is None:
                 self._write = _make_writer(self._format, stream)
             self._write(message)
-        except BlockingIOError:  # stderr is non-blocking and its reader slow
-            pass
         except Exception:  # noqa: BLE001 - see the module's docstring
             with suppress(Exception):  # stderr is gone: there is nobody to tell
-                _write_plainly(message, self._format, stream)
+                _write_plainly(message, self._format, _patient(stream))
 
 
 _DIARY = Diary()
@@ -141,7 +140,7 @@ def _write_plainly(
         if isinstance(error, BaseException):
             from traceback import format_exception  # noqa: PLC0415 - only for a defect
 
-            stream.writelines(format_exception(error))
+            stream.write("".join(format_exception(error)))
     stream.flush()
 
 
@@ -162,13 +161,23 @@ def _make_writer(format: DiaryFormat, stream: TextIO) -> Callable[[_Message], No
             )
         )
     logger = structlog.wrap_logger(
-        structlog.WriteLogger(stream), processors=processors, wrapper_class=structlog.BoundLogger
+        structlog.WriteLogger(_patient(stream)),
+        processors=processors,
+        wrapper_class=structlog.BoundLogger,
     )
 
     def write(message: _Message) -> None:
         getattr(logger, message.level)(message.event, **message.fields)
 
     return write
+
+
+def _patient(stream: TextIO) -> TextIO:
+    """Return a stream to the same place that never makes the emulator wait for a reader."""
+    try:
+        return cast("TextIO", PatientStream(stream.fileno()))
+    except (OSError, ValueError, AttributeError):  # it is none of the system's
+        return stream
 
 
 def _dumps(document: EventDict, **_options: object) -> str:

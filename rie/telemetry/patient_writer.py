@@ -6,22 +6,63 @@ thread takes over and waits in the caller's place, in order, until it has caught
 
 from __future__ import annotations
 
+import atexit
 import os
 import select
 import stat
 import threading
+import weakref
 from collections import deque
 
 # A pipe that poll() calls writable takes this much without blocking: pipe(7), PIPE_BUF.
 _SURE = select.PIPE_BUF
 
 
+# For how long the last lines may take to a reader that does not keep up, in seconds.
+FINISH_GRACE = 1.0
+
+_known: weakref.WeakSet[PatientWriter] = weakref.WeakSet()
+
+
+def patient_writer(fd: int) -> PatientWriter:
+    """Return the writer of a descriptor, the same one for two that are the same open file.
+
+    stdout and stderr often are (`2>&1`): what one thinks is free the other would fill.
+    """
+    for writer in list(_known):
+        if writer.writes_to(fd):
+            return writer
+    writer = PatientWriter(fd)
+    _known.add(writer)
+    return writer
+
+
+class PatientStream:
+    """The text stream of a descriptor, for whoever needs one; what it takes is never waited for."""
+
+    def __init__(self, fd: int) -> None:
+        self._writer = patient_writer(fd)
+        atexit.register(self._writer.finish, FINISH_GRACE)
+
+    def write(self, text: str) -> int:
+        """Write a text; what is no Unicode in it becomes question marks."""
+        self._writer.write(text.encode("utf-8", "replace"))
+        return len(text)
+
+    def flush(self) -> None:
+        """Do nothing: nothing is kept that could be written."""
+
+
 class PatientWriter:
-    """One descriptor. All methods are for one thread; another one may be at work inside."""
+    """One descriptor. May be used by several threads, besides the one that waits."""
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
+        self._file = _file(fd)
         self._may_block = _may_block(fd)
+        # A terminal says that it is writable when there is room for one byte.
+        self._is_terminal = self._may_block and os.isatty(fd)
+        self._direct = threading.Lock()
         self._poll = select.poll()
         self._poll.register(fd, select.POLLOUT)
         self._lock = threading.Condition()
@@ -35,19 +76,26 @@ class PatientWriter:
         """How many bytes wait for the reader."""
         return self._behind
 
+    def writes_to(self, fd: int) -> bool:
+        """Whether this writes to the file that is open as `fd`, and has to wait for its reader."""
+        # Its own descriptor may have been closed, and its number given to another file.
+        mine = self._file is not None and self._file == _file(self._fd) == _file(fd)
+        return mine and self._may_block and self.failure is None
+
     def write(self, data: bytes) -> None:
         """Write whole lines, now or as soon as there is room. Nothing is raised."""
         if self.failure is not None or not data:
             return
         rest = memoryview(data)
-        if self._thread is None:
-            try:
-                rest = self._write_what_fits(rest)
-            except OSError as error:
-                self.failure = error
-                return
-        if rest:
-            self._leave_to_thread(rest)
+        with self._direct:
+            if self._thread is None and not self._is_terminal:
+                try:
+                    rest = self._write_what_fits(rest)
+                except OSError as error:
+                    self.failure = error
+                    return
+            if rest:
+                self._leave_to_thread(rest)
 
     def finish(self, grace: float) -> None:
         """Wait up to `grace` seconds until the reader has everything."""
@@ -105,6 +153,15 @@ class PatientWriter:
             return os.write(self._fd, rest[:_SURE])
         except BlockingIOError:
             return 0
+
+
+def _file(fd: int) -> tuple[int, int] | None:
+    """Say which file a descriptor is open to: a device and a number on it."""
+    try:
+        status = os.fstat(fd)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _may_block(fd: int) -> bool:

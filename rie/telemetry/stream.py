@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 from rie.core.errors import RieError
 from rie.core.limits import LOG_TAIL
 from rie.telemetry.diary import get_diary
-from rie.telemetry.patient_writer import PatientWriter
+from rie.telemetry.patient_writer import FINISH_GRACE, patient_writer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 # What a sink keeps before it writes without waiting any longer.
 MOST_PENDING = 1024 * 1024
 
-# For how long the last lines may take to a reader that does not keep up, in seconds.
-FINISH_GRACE = 1.0
+# How far behind a reader may be before lines are dropped, in bytes. Invocations go on while it
+# does not read, so there has to be an end to what is kept for it.
+MOST_BEHIND = 64 * 1024 * 1024
 
 # What is reckoned for an event whose lines are not made yet.
 _USUAL_SIZE = 256
@@ -156,7 +157,8 @@ class StreamSink:
         self._pending: list[bytes | tuple[Render, PlatformEvent]] = []
         self._size = 0
         self._broken = False
-        self._writer = PatientWriter(fd)
+        self._told = False
+        self._writer = patient_writer(fd)
 
     @property
     def congested(self) -> bool:
@@ -175,15 +177,31 @@ class StreamSink:
 
     def flush(self) -> None:
         """Write what was taken, in one call where the descriptor takes it all at once."""
+        self._notice_failure()
         if not self._pending:
             return
         pending = self._pending
         self._pending, self._size = [], 0
-        lines = [each if isinstance(each, bytes) else each[0](each[1]) for each in pending]
-        self._writer.write(b"".join(lines))
-        if self._writer.failure is not None and not self._broken:
+        if self._writer.behind > MOST_BEHIND:
+            self._tell_once("its reader is too far behind")
+            return
+        self._writer.write(b"".join(map(_lines_of, pending)))
+        self._notice_failure()
+
+    def finish(self) -> None:
+        """Give a reader that is behind a last second; for when everything has ended."""
+        self._writer.finish(FINISH_GRACE)
+        self._notice_failure()
+
+    def _notice_failure(self) -> None:
+        failure = self._writer.failure
+        if failure is not None and not self._broken:
             self._broken = True
-            reason = self._writer.failure.strerror or str(self._writer.failure)
+            self._tell_once(failure.strerror or str(failure))
+
+    def _tell_once(self, reason: str) -> None:
+        if not self._told:
+            self._told = True
             get_diary().warning("log lines are dropped from now on", fd=self._fd, reason=reason)
 
     def _take(self, item: bytes | tuple[Render, PlatformEvent]) -> None:
@@ -198,7 +216,6 @@ class StreamSink:
     def close(self) -> None:
         """Write what was taken. The descriptor stays open, it is shared."""
         self.flush()
-        self._writer.finish(FINISH_GRACE)
 
 
 class FileSink(StreamSink):
@@ -251,3 +268,14 @@ def _safe(part: str) -> str:
     if part in {".", ".."}:
         return part.replace(".", "_")
     return part.replace("\0", "_")
+
+
+def _lines_of(item: bytes | tuple[Render, PlatformEvent]) -> bytes:
+    if isinstance(item, bytes):
+        return item
+    render, event = item
+    try:
+        return render(event)
+    except Exception:  # noqa: BLE001 - a defect; it must not take the others' lines with it
+        get_diary().exception("an event cannot be told: please report this with its traceback")
+        return b""

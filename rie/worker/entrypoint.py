@@ -34,10 +34,12 @@ class LaunchError(RieError):
     """The command cannot be run. `hint` says in plain words what to mend, where we know."""
 
     def __init__(self, error_type: str, message: str, hint: str | None = None) -> None:
+        # A path may be any bytes; what is told of it goes into JSON and logs.
+        message = message.encode("utf-8", "replace").decode()
         super().__init__(message)
         self.error_type = error_type
         self.message = message
-        self.hint = hint
+        self.hint = hint and hint.encode("utf-8", "replace").decode()
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _PROC = "/proc"
+_LIVE = frozenset({b"R", b"S", b"D", b"T", b"t", b"I", b"P", b"K", b"W"})
 _PR_SET_CHILD_SUBREAPER = 36
 _MARK_INTERVAL = 0.005  # seconds
 
@@ -64,10 +65,14 @@ def oom_kills() -> int:
 
 
 def is_running(pid: int) -> bool:
-    """Whether a process is there and not a zombie."""
-    stat = _read(f"{_PROC}/{pid}/stat")
-    state = stat.rpartition(b")")[2].split()[:1]
-    return bool(state) and state[0] not in {b"Z", b"X"}
+    """Whether a process is there and not a zombie.
+
+    One whose first thread has ended looks like a zombie, although its other threads run on.
+    """
+    if _state(f"{_PROC}/{pid}/stat") in _LIVE:
+        return True
+    threads = _listed(f"{_PROC}/{pid}/task")
+    return any(_state(f"{_PROC}/{pid}/task/{thread}/stat") in _LIVE for thread in threads)
 
 
 def resident(pid: int) -> int:
@@ -137,6 +142,10 @@ def _mark_in(status: bytes) -> int:
     if start < 0:  # a zombie has no memory to tell of
         return 0
     return int(status[start + 6 : status.index(b"kB", start)]) * 1024
+
+
+def _state(stat_file: str) -> bytes:
+    return _read(stat_file).rpartition(b")")[2].strip()[:1]
 
 
 def _children(pid: int) -> Iterator[int]:

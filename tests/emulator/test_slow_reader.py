@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 from pathlib import Path
 
 from tests.emulator.test_stop import call, program
@@ -30,6 +31,26 @@ def test_a_log_that_nobody_reads_stops_neither_timeouts_nor_the_end(tmp_path: Pa
         assert process.wait(LIMIT) == 0
         assert log.count(b"that nobody reads") == 5000
         assert b"Task timed out after 1.00 seconds" in log
+
+
+def test_a_pipe_for_log_and_diary_that_nobody_reads_does_not_keep_it_from_ending(
+    tmp_path: Path,
+) -> None:
+    with Script() as script, program(tmp_path, script, stderr=subprocess.STDOUT) as process:
+        runtime = script.runtime()
+        for _ in range(10):
+            runtime.print(SPAM)
+        with call(tmp_path) as waiting:
+            runtime.next()
+
+            process.send_signal(signal.SIGTERM)
+
+            assert waiting.read_response().status == 500
+        assert process.stdout is not None
+        log = process.stdout.read()
+        assert process.wait(LIMIT) == 0
+        assert b"stopping" in log
+        assert log.count(b"that nobody reads") == 5000
 
 
 def test_a_function_whose_log_is_far_behind_waits_with_its_printing(tmp_path: Path) -> None:

@@ -25,7 +25,9 @@ INVOKE = "/2015-03-31/functions/function/invocations"
 
 
 @contextmanager
-def program(folder: Path, script: Script, *options: str) -> Iterator[subprocess.Popen[bytes]]:
+def program(
+    folder: Path, script: Script, *options: str, stderr: int = subprocess.PIPE
+) -> Iterator[subprocess.Popen[bytes]]:
     ready = folder / "ready"
     command = [sys.executable, "-m", "rie", "run", "--listen=127.0.0.1:0", "--timeout=60"]
     with subprocess.Popen(
@@ -33,7 +35,7 @@ def program(folder: Path, script: Script, *options: str) -> Iterator[subprocess.
         cwd=folder,
         env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stderr=stderr,
     ) as process:
         try:
             wait_until(lambda: ready.exists() or process.poll() is not None, "the start")

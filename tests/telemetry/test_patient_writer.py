@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import pty
 import threading
 import time
 from collections.abc import Iterator
 
 import pytest
 
-from rie.telemetry.patient_writer import PatientWriter
+from rie.telemetry.patient_writer import PatientWriter, patient_writer
 
 LIMIT = 20.0  # seconds
 
@@ -135,3 +136,44 @@ def test_a_pipe_that_somebody_made_non_blocking_is_waited_for_too(pipe: Pipe) ->
     assert pipe.read(len(lines)) == lines
     writer.finish(LIMIT)
     assert writer.failure is None
+
+
+def test_a_terminal_that_is_not_read_stops_nobody() -> None:
+    master, terminal = pty.openpty()
+    writer = PatientWriter(terminal)
+    lines = make_lines(20_000)
+
+    writer.write(lines)
+
+    assert writer.behind > 0
+    read = 0
+    while read < len(lines) + lines.count(b"\n"):  # a terminal makes CR LF of a newline
+        read += len(os.read(master, 1 << 16))
+    writer.finish(LIMIT)
+    assert (writer.behind, writer.failure) == (0, None)
+    os.close(master)
+    os.close(terminal)
+
+
+def test_two_descriptors_of_one_pipe_have_one_writer(pipe: Pipe) -> None:
+    twin = os.dup(pipe.write_end)
+
+    writer = patient_writer(pipe.write_end)
+
+    assert patient_writer(twin) is writer
+    writer.write(b"one\n")
+    assert pipe.read(4) == b"one\n"
+    os.close(twin)
+
+
+def test_a_number_that_another_pipe_has_now_is_written_to_anew() -> None:
+    first = Pipe()
+    old = patient_writer(first.write_end)
+    os.close(first.write_end)
+    second = Pipe()  # takes the lowest number, which is the one that was closed
+    if second.write_end != first.write_end:
+        os.dup2(second.write_end, first.write_end)
+
+    assert patient_writer(first.write_end) is not old
+    for fd in {first.read_end, first.write_end, second.read_end, second.write_end}:
+        os.close(fd)

@@ -12,6 +12,7 @@ from rie.core.platform import InitRuntimeDone
 from rie.telemetry.diary import get_diary
 from rie.telemetry.lines import FunctionLine
 from rie.telemetry.stream import (
+    MOST_BEHIND,
     MOST_PENDING,
     FileSink,
     LogDirUnusable,
@@ -404,3 +405,37 @@ def test_the_lines_of_an_event_are_made_when_they_are_written(pipe: Pipe) -> Non
 
     assert made == [event]
     assert pipe.read() == b"before\ntold\nafter\n"
+
+
+def test_an_event_that_cannot_be_told_takes_no_other_line_with_it(
+    pipe: Pipe, diary: StringIO
+) -> None:
+    loop = Loop()
+
+    def render(event: PlatformEvent) -> bytes:
+        raise LookupError(event)
+
+    sink = StreamSink(pipe.write_end, loop.call_soon)
+    sink.write(b"before\n")
+    sink.defer(render, InitRuntimeDone(at=NOW, phase="init", status="success"))
+    sink.write(b"after\n")
+
+    loop.turn()
+
+    assert pipe.read() == b"before\nafter\n"
+    assert "an event cannot be told" in diary.getvalue()
+
+
+def test_what_waits_for_a_reader_that_has_stopped_has_an_end(pipe: Pipe, diary: StringIO) -> None:
+    loop = Loop()
+    sink = StreamSink(pipe.write_end, loop.call_soon)
+    sink.write(b"x" * (MOST_BEHIND + 65536) + b"\n")
+    loop.turn()
+
+    sink.write(b"one too many\n")
+    loop.turn()
+
+    assert sink.congested
+    assert "too far behind" in diary.getvalue()
+    pipe.close_read_end()
+    sink.finish()

@@ -286,3 +286,9 @@ def test_without_any_bootstrap_lambda_s_two_places_are_named_and_ours_in_the_hin
     assert raised.value.hint == (
         f"no file {named}; name a command after --, or put an executable file named bootstrap there"
     )
+
+
+def test_a_path_that_is_no_text_is_told_with_question_marks() -> None:
+    error = LaunchError("Runtime.InvalidEntrypoint", "exec: /nope\udcff", "no /nope\udcff")
+
+    assert (error.message, error.hint) == ("exec: /nope?", "no /nope?")

@@ -216,3 +216,22 @@ def test_closing_leaves_no_file_open() -> None:
         peak.close()
         assert open_files() == during
     assert open_files() == before
+
+
+def test_a_process_whose_first_thread_has_ended_is_running() -> None:
+    script = """
+import ctypes, threading
+def go_on():
+    say(b"begun")
+    wait()
+    os._exit(0)
+threading.Thread(target=go_on).start()
+ctypes.CDLL(None).pthread_exit(None)
+"""
+    with running(*python(script)) as process:
+        assert line(process) == b"begun"
+        state = Path(f"/proc/{process.pid}/stat")
+        while state.read_text().rpartition(")")[2].split()[0] != "Z":
+            pass
+
+        assert process_table.is_running(process.pid)
