@@ -22,7 +22,7 @@ def make_environment(
         function,
         user or {},
         runtime_api="127.0.0.1:9001",
-        task_root=Path("/work/billing"),
+        task_root=Path("/srv/billing"),
         log_group="/aws/lambda/billing",
         log_stream="2026/11/20/[7]abc",
         log_format=log_format,
@@ -44,14 +44,14 @@ def test_a_runtime_finds_exactly_these_variables() -> None:
         "AWS_LAMBDA_RUNTIME_API": "127.0.0.1:9001",
         "AWS_REGION": "eu-west-1",
         "LAMBDA_RUNTIME_DIR": "/var/runtime",
-        "LAMBDA_TASK_ROOT": "/work/billing",
+        "LAMBDA_TASK_ROOT": "/srv/billing",
         "LANG": "en_US.UTF-8",
         "LD_LIBRARY_PATH": (
             "/var/lang/lib:/lib64:/usr/lib64:/var/runtime:/var/runtime/lib:"
             "/var/task:/var/task/lib:/opt/lib"
         ),
         "PATH": "/var/lang/bin:/usr/local/bin:/usr/bin/:/bin:/opt/bin",
-        "PWD": "/work/billing",
+        "PWD": "/srv/billing",
         "TZ": ":UTC",
         "_HANDLER": "app.handler",
         "_LAMBDA_TELEMETRY_LOG_FD": "62",
