@@ -24,8 +24,8 @@ USAGE = "aws-lambda-rie [OPTION]... [COMMAND [ARG]...]"
 ABOUT = """\
 Takes the official Runtime Interface Emulator's place: COMMAND is the
 function's runtime, the last of two or more words is its handler too. Without
-COMMAND, the first of /var/task/bootstrap, /opt/bootstrap and
-/var/runtime/bootstrap is run. Options end at COMMAND. Each option is also a
+COMMAND, the first file named bootstrap in the current folder, /var/task, /opt
+and /var/runtime is run. Options end at COMMAND. Each option is also a
 variable; the command line wins. The function gets the whole environment except
 RIE_*."""
 

@@ -34,8 +34,8 @@ USAGE = "rie run [OPTION]... [--] [COMMAND [ARG]...]"
 ABOUT = """\
 Run a Lambda function on this machine as AWS Lambda runs it: COMMAND is the
 function's runtime, for example `rie run -- python -m bootstrap app.handler`.
-Without COMMAND, the first of <task root>/bootstrap, /opt/bootstrap and
-/var/runtime/bootstrap is run. Options end at COMMAND. Each option is also a
+Without COMMAND, the first file named bootstrap in the task root, /var/task,
+/opt and /var/runtime is run. Options end at COMMAND. Each option is also a
 variable; the command line wins."""
 
 
