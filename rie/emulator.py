@@ -31,7 +31,7 @@ from rie.groundwork import EnvironmentGround, Groundwork, lay_groundwork
 from rie.http.buffers import BufferPool
 from rie.http.exchange import Exchange
 from rie.http.server import Server
-from rie.invoker import Invoker, new_id, new_nonce, tracing
+from rie.invoker import Invoker, new_ids, tracing
 from rie.settings import Address, Settings, SettingsError
 from rie.telemetry.diary import get_diary
 from rie.worker.driver import EnvironmentDriver, Owner
@@ -131,13 +131,14 @@ class Emulator:
         """
         reference = FunctionReference(self.settings.function_name, qualifier=qualifier)
         target = self._invoker.resolve(reference)
+        ids = new_ids()
         invocation = Invocation(
-            request_id=new_id(),
-            invocation_id=new_nonce(),
+            request_id=ids.request_id,
+            invocation_id=ids.invocation_id,
             payload=_encoded(payload),
             arn=target.arn,
             version=target.version,
-            tracing=tracing(_header(trace_header)),
+            tracing=tracing(_header(trace_header), ids),
             client_context=orjson.dumps(client_context) if client_context is not None else None,
             type=invocation_type,
             log_tail=tail,
@@ -296,10 +297,9 @@ async def _guarded(work: Coroutine[object, object, None]) -> None:
 
 
 def _on_error(exchange: Exchange | None, error: BaseException) -> None:
-    request = exchange.request if exchange is not None else None
     get_diary().error(
         "a request failed: please report this with its traceback",
-        request=repr(request),
+        request=repr(exchange),
         exc_info=error,
     )
 

@@ -51,41 +51,39 @@ class Invoker:
         self._fleet.submit(invocation, reply, patient=invocation.type == "Event")
 
 
-class _Chance:
-    """Random hexadecimal digits, fetched from the kernel many at a time.
+class Ids(NamedTuple):
+    """What an invocation is known by."""
 
-    A call of the kernel for each of an invocation's three ids would cost more than the ids.
-    """
-
-    def __init__(self) -> None:
-        self._digits = ""
-        self._at = 0
-
-    def take(self, count: int) -> str:
-        start, end = self._at, self._at + count
-        if end > len(self._digits):
-            self._digits = os.urandom(2048).hex()
-            start, end = 0, count
-        self._at = end
-        return self._digits[start:end]
+    request_id: str  # a random UUID (version 4)
+    invocation_id: str  # 32 hexadecimal digits, never used before
+    trace: str  # the random parts of an X-Amzn-Trace-Id
 
 
-_chance = _Chance()
+# Made many at a time: a call of the kernel for each, and the cutting to size of each alone,
+# would cost more than all the rest of taking an invocation in.
+_AT_ONCE = 64
+_HEX_DIGITS = 32 + 32 + 40
+_ids: list[Ids] = []
 
 
-def new_id() -> str:
-    """Make a request id: a random UUID (version 4)."""
-    digits = _chance.take(32)
+def new_ids() -> Ids:
+    """Make the ids of one invocation."""
+    if not _ids:
+        text = os.urandom(_AT_ONCE * _HEX_DIGITS // 2).hex()
+        _ids.extend(_cut(text[at : at + _HEX_DIGITS]) for at in range(0, len(text), _HEX_DIGITS))
+    return _ids.pop()
+
+
+def _cut(digits: str) -> Ids:
     variant = "89ab"[int(digits[16], 16) & 3]
-    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
+    request_id = (
+        f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:32]}"
+    )
+    trace = f"-{digits[64:88]};Parent={digits[88:]};Sampled=0"
+    return Ids(request_id, digits[32:64], trace)
 
 
-def new_nonce() -> str:
-    """Make an invocation id: 32 hexadecimal digits, never used before."""
-    return _chance.take(32)
-
-
-def tracing(header: bytes | None) -> Tracing:
+def tracing(header: bytes | None, ids: Ids) -> Tracing:
     """Read a caller's X-Amzn-Trace-Id, or make one: AWS always gives the function one.
 
     Source: X-Ray developer guide, "Tracing header": Root=1-<epoch, 8 hex>-<24 hex>, Parent of
@@ -94,6 +92,4 @@ def tracing(header: bytes | None) -> Tracing:
     if header and b"Root=" in header:
         value = header.decode("latin-1")
         return Tracing(value, sampled="Sampled=1" in value)
-    root, parent = _chance.take(24), _chance.take(16)
-    value = f"Root=1-{int(time.time()):08x}-{root};Parent={parent};Sampled=0"
-    return Tracing(value, sampled=False)
+    return Tracing(f"Root=1-{int(time.time()):08x}{ids.trace}", False)

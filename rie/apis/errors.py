@@ -9,7 +9,7 @@ from __future__ import annotations
 import orjson
 
 from rie.core.errors import RuntimeApiError, ServiceError
-from rie.http.message import Response
+from rie.http.message import Response, header_lines
 
 JSON = b"application/json"
 
@@ -25,8 +25,10 @@ def service_error(error: ServiceError, request_id: str) -> Response:
     document: dict[str, str] = {"Type": error.fault, error.message_key: error.message}
     if error.reason is not None:
         document = {"Reason": error.reason, **document}
-    headers = (
-        (b"X-Amzn-RequestId", request_id.encode()),
-        (b"X-Amzn-ErrorType", error.code.encode()),
+    headers = header_lines(
+        (
+            (b"X-Amzn-RequestId", request_id.encode()),
+            (b"X-Amzn-ErrorType", error.code.encode()),
+        )
     )
     return Response(error.status, orjson.dumps(document), headers, content_type=JSON)

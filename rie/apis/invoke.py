@@ -10,6 +10,7 @@ import base64
 import binascii
 from collections.abc import Iterable
 from functools import partial
+from typing import NamedTuple
 from urllib.parse import parse_qs
 
 import orjson
@@ -33,10 +34,11 @@ from rie.core.invocation import (
 )
 from rie.core.limits import MAX_CLIENT_CONTEXT, MAX_EVENT_PAYLOAD, MAX_REQUEST_PAYLOAD
 from rie.http.body import BodyError, TooLarge
-from rie.http.exchange import Endpoint, Exchange
-from rie.http.message import Response
+from rie.http.exchange import Exchange
+from rie.http.message import Response, checked, header_lines
+from rie.http.recent_heads import Finder
 from rie.http.routing import Route, Router
-from rie.invoker import Invoker, new_id, new_nonce, tracing
+from rie.invoker import Ids, Invoker, Target, new_ids, tracing
 
 _JSON = b"application/json"
 _TYPES: dict[bytes, InvocationType] = {
@@ -48,112 +50,149 @@ _LOG_TYPES = {b"None": False, b"Tail": True}
 _ONE_LINE = bytes.maketrans(b"\r\n", b"  ")
 
 
-def invoke_api(invoker: Invoker) -> Endpoint:
+def invoke_api(invoker: Invoker) -> Finder:
     """Make the Invoke API."""
     path = "/2015-03-31/functions/{name}/invocations"
-    return Router(
+    routes = Router(
         (
             Route("POST", path, partial(_invoke, invoker)),
             Route("GET", "/ping", _ping),
         )
     )
+    return routes.find
+
+
+class _Order(NamedTuple):
+    """What the head of a call says: which function, and how it is to be run."""
+
+    target: Target
+    type: InvocationType
+    log_tail: bool
+    limit: int  # of the payload, in bytes
+    content_type: bytes
+    trace_header: bytes | None
+    client_context: bytes | None
+    tenant_id: bytes | None
 
 
 def _invoke(invoker: Invoker, exchange: Exchange) -> None:
-    request_id = new_id()
-    try:
-        call = _Call(invoker, exchange, request_id)
-    except ServiceError as error:
-        exchange.respond(service_error(error, request_id))
-        return
-    exchange.read_body(call.limit, call.run, call.spoiled)
+    ids = new_ids()
+    head = exchange.head
+    order = head.meaning
+    if not isinstance(order, _Order):
+        try:
+            order = head.meaning = _read(invoker, exchange)
+        except ServiceError as error:
+            exchange.respond(service_error(error, ids.request_id))
+            return
+    call = _Call(invoker, exchange, order, ids)
+    exchange.read_body(order.limit, call.run, call.spoiled)
+
+
+def _read(invoker: Invoker, exchange: Exchange) -> _Order:
+    """Read the head of a call. Raises ServiceError."""
+    head = exchange.head
+    headers = head.headers
+    qualifier = _qualifier(head.query) if head.query else None
+    target = invoker.resolve(parse_reference(exchange.head.params["name"], qualifier))
+    kind = _type(headers.get(b"x-amz-invocation-type"))
+    wants_tail = _wants_tail(headers.get(b"x-amz-log-type"))
+    return _Order(
+        target,
+        kind,
+        # "applies to synchronously invoked functions only" - API reference
+        log_tail=wants_tail and kind == "RequestResponse",
+        limit=MAX_EVENT_PAYLOAD if kind == "Event" else MAX_REQUEST_PAYLOAD,
+        content_type=headers.get(b"content-type") or _JSON,
+        trace_header=headers.get(b"x-amzn-trace-id"),
+        client_context=headers.get(b"x-amz-client-context"),
+        tenant_id=headers.get(b"x-amz-tenant-id"),
+    )
 
 
 class _Call:
     """One call of the Invoke API, from its head to its answer."""
 
-    __slots__ = ("_headers", "_invoker", "_log_tail", "_request_id", "_target", "_type", "limit")
+    __slots__ = ("_exchange", "_ids", "_invocation", "_invoker", "_order")
 
-    def __init__(self, invoker: Invoker, exchange: Exchange, request_id: str) -> None:
-        """Read the head of `exchange`. Raises ServiceError."""
-        request = exchange.request
-        headers = self._headers = request.headers
-        qualifier = _qualifier(request.query) if request.query else None
+    def __init__(self, invoker: Invoker, exchange: Exchange, order: _Order, ids: Ids) -> None:
         self._invoker = invoker
-        self._target = invoker.resolve(parse_reference(exchange.params["name"], qualifier))
-        self._request_id = request_id
-        self._type = _type(headers.get(b"x-amz-invocation-type"))
-        wants_tail = _wants_tail(headers.get(b"x-amz-log-type"))
-        # "applies to synchronously invoked functions only" - API reference
-        self._log_tail = wants_tail and self._type == "RequestResponse"
-        self.limit = MAX_EVENT_PAYLOAD if self._type == "Event" else MAX_REQUEST_PAYLOAD
+        self._exchange = exchange
+        self._order = order
+        self._ids = ids
 
     def run(self, exchange: Exchange) -> None:
         """Take in the body and run the function."""
+        ids, order = self._ids, self._order
+        payload = exchange.body or b"{}"
         try:
-            invocation = self._invocation(exchange.request.body or b"{}")
+            _check_json(payload)
+            context = order.client_context and _client_context(order.client_context)
         except ServiceError as error:
-            exchange.respond(service_error(error, self._request_id))
+            exchange.respond(service_error(error, ids.request_id))
             return
-        match self._type:
-            case "DryRun":
-                exchange.respond(Response(204, headers=self._identity(invocation)))
-            case "Event":
-                exchange.respond(Response(202, headers=self._identity(invocation)))
-                self._invoker.run(invocation, _nobody)
+        self._invocation = invocation = Invocation(
+            ids.request_id,
+            ids.invocation_id,
+            payload,
+            order.target.arn,
+            order.target.version,
+            tracing(order.trace_header, ids),
+            order.content_type,
+            context,
+            None,
+            order.tenant_id,
+            order.type,
+            order.log_tail,
+        )
+        match order.type:
             case "RequestResponse":
-                self._invoker.run(invocation, partial(self._answer, exchange, invocation))
+                self._invoker.run(invocation, self.answer)
+            case "Event":
+                exchange.respond(Response(202, headers=_identity(invocation)))
+                self._invoker.run(invocation, _nobody)
+            case "DryRun":
+                exchange.respond(Response(204, headers=_identity(invocation)))
 
     def spoiled(self, exchange: Exchange, reason: BodyError) -> None:
         """Refuse a body that is too large or did not arrive whole."""
         error: ServiceError
         if isinstance(reason, TooLarge):
-            error = RequestTooLargeException(self.limit)
+            error = RequestTooLargeException(self._order.limit)
         else:
             error = InvalidRequestContentException(
                 f"Could not parse request body into json: the request ended early, {reason.reason}"
             )
-        exchange.respond(service_error(error, self._request_id))
+        exchange.respond(service_error(error, self._ids.request_id))
 
-    def _invocation(self, payload: Payload) -> Invocation:
-        headers = self._headers
-        _check_json(payload)
-        return Invocation(
-            request_id=self._request_id,
-            invocation_id=new_nonce(),
-            payload=payload,
-            arn=self._target.arn,
-            version=self._target.version,
-            tracing=tracing(headers.get(b"x-amzn-trace-id")),
-            content_type=headers.get(b"content-type") or _JSON,
-            client_context=_client_context(headers.get(b"x-amz-client-context")),
-            tenant_id=headers.get(b"x-amz-tenant-id"),
-            type=self._type,
-            log_tail=self._log_tail,
-        )
-
-    def _answer(
-        self, exchange: Exchange, invocation: Invocation, outcome: Outcome, tail: bytes | None
-    ) -> None:
+    def answer(self, outcome: Outcome, tail: bytes | None) -> None:
+        """Tell the caller what came of it."""
+        exchange = self._exchange
         if exchange.answered:  # by a 500, for a defect of ours
             return
         if isinstance(outcome, Refused):
-            exchange.respond(service_error(outcome.error, self._request_id))
+            exchange.respond(service_error(outcome.error, self._ids.request_id))
             return
-        headers = self._identity(invocation)
-        headers.append((b"X-Amz-Executed-Version", invocation.version.encode()))
+        invocation = self._invocation
+        headers = b"%bX-Amz-Executed-Version: %b\r\n" % (
+            _identity(invocation),
+            invocation.version.encode(),
+        )
         if isinstance(outcome, Failure):
             # Every failure is Unhandled, whatever type the runtime gave it.
-            headers.append((b"X-Amz-Function-Error", b"Unhandled"))
+            headers += b"X-Amz-Function-Error: Unhandled\r\n"
         if tail is not None:
-            headers.append((b"X-Amz-Log-Result", base64.b64encode(tail)))
+            headers += header_lines([(b"X-Amz-Log-Result", base64.b64encode(tail))])
         exchange.respond(Response(200, outcome.payload, headers, outcome.content_type))
 
-    def _identity(self, invocation: Invocation) -> list[tuple[bytes, bytes]]:
-        headers = [(b"X-Amzn-RequestId", self._request_id.encode())]
-        if invocation.tracing is not None:
-            headers.append((b"X-Amzn-Trace-Id", invocation.tracing.value.encode("latin-1")))
-        return headers
+
+def _identity(invocation: Invocation) -> bytes:
+    trace = invocation.tracing
+    lines = (
+        f"X-Amzn-RequestId: {invocation.request_id}\r\n"
+        f"X-Amzn-Trace-Id: {trace.value if trace else ''}\r\n"
+    )
+    return checked(lines.encode("latin-1"), 2)
 
 
 def _type(header: bytes | None) -> InvocationType:
@@ -189,7 +228,7 @@ def _check_json(payload: Payload) -> None:
         ) from None
 
 
-def _client_context(header: bytes | None) -> bytes | None:
+def _client_context(header: bytes) -> bytes | None:
     if not header:
         return None
     if len(header) > MAX_CLIENT_CONTEXT:

@@ -62,6 +62,7 @@ class Assignment(Generic[Env, Work]):
     ) -> None:
         self._most = environments
         self._on_busy = on_busy
+        self.ages = idle_timeout is not None or max_lifetime is not None  # whether any is too old
         self._idle_timeout = idle_timeout
         self._max_lifetime = max_lifetime
         self._waiting: deque[Work] = deque()
@@ -112,12 +113,12 @@ class Assignment(Generic[Env, Work]):
 
     def free(self, environment: Env, now: float) -> list[Decision[Env, Work]]:
         """Note that an environment can take work: it came up, or is done."""
+        self._unanswered.discard(environment)
+        self._free.pop(environment, None)  # it may lose an idle runtime and say so again
         # One that took longer to start than it may live serves who waits, or nobody ever would.
         awaited = environment in self._starting and bool(self._waiting)
         self._starting.discard(environment)
-        self._unanswered.discard(environment)
-        self._free.pop(environment, None)  # it may lose an idle runtime and say so again
-        if not awaited and self._too_old(environment, now):
+        if self._max_lifetime is not None and not awaited and self._too_old(environment, now):
             self._ending.add(environment)
             return [Retire(environment), *self._match()]
         self._free[environment] = now
@@ -142,7 +143,7 @@ class Assignment(Generic[Env, Work]):
 
     def next_retirement(self) -> float | None:
         """Say when `retiring` should be asked, or None."""
-        if self._idle_timeout is None and self._max_lifetime is None:
+        if not self.ages:
             return None
         return min(map(self._over_at, self._free), default=None)
 

@@ -24,22 +24,22 @@ from rie.core.errors import (
 )
 from rie.core.events import (
     Action,
+    AnswerPosted,
     BecomeFree,
     DeadlinePassed,
     Emit,
     End,
-    ErrorPosted,
     Event,
     Flaw,
     InitErrorPosted,
     InvocationAssigned,
     NextPolled,
+    OutcomePosted,
     PollAbandoned,
     PostBegun,
     PostSpoiled,
     ProcessesGone,
     Reset,
-    ResponsePosted,
     RetireRequested,
     RuntimeExited,
     RuntimeNotStarted,
@@ -52,7 +52,6 @@ from rie.core.invocation import (
     Invocation,
     Outcome,
     Refused,
-    Success,
     exit_error,
     platform_failure,
     response_too_large,
@@ -60,10 +59,28 @@ from rie.core.invocation import (
     unusable,
 )
 from rie.core.progress import SHUT_DOWN, Cut, Init, Run
-from rie.core.states import Phase, RuntimeCall, RuntimeState, Turn, moved, turned
+from rie.core.states import (
+    AFTER_INVOKED,
+    AFTER_NEXT,
+    AFTER_SENT,
+    Phase,
+    RuntimeCall,
+    RuntimeState,
+    Turn,
+    moved,
+    turned,
+)
 
 if TYPE_CHECKING:
     from rie.core.function import FunctionConfiguration
+
+# By themselves, for what happens in every invocation: Python 3.11 takes its time for a member
+# of an Enum.
+_STARTED, _READY, _INIT_ERROR = RuntimeState.STARTED, RuntimeState.READY, RuntimeState.INIT_ERROR
+_RUNNING, _RESPONDED = RuntimeState.RUNNING, RuntimeState.RESPONDED
+_RESPONSE, _ERROR = RuntimeCall.RESPONSE, RuntimeCall.ERROR
+_RESETTING, _COLD = Phase.RESETTING, Phase.COLD
+_INVOKE, _ALL_READY = Turn.INVOKE, Turn.ALL_READY
 
 # After /init/error a runtime is expected to exit. One that does not is killed after this
 # many seconds: long enough for its last log lines, short beside the 10 s of the init phase.
@@ -73,35 +90,38 @@ _EXPIRED_KEPT = 64  # ids of invocations cut off, for the 410 that a late answer
 
 
 class ExecutionEnvironment:
-    """The state of one environment, changed by `receive` alone."""
+    """The state of one environment, changed by `receive` alone; everybody else only looks.
+
+    `phase` is what it is doing; `runtime` where the runtime stands, which means nothing while
+    there are no processes; `deadline` when DeadlinePassed is due.
+    """
+
+    __slots__ = (
+        "_cut",
+        "_expired",
+        "_function",
+        "_held",
+        "_init",
+        "_init_duration",
+        "_polls",
+        "_run",
+        "deadline",
+        "phase",
+        "runtime",
+    )
 
     def __init__(self, function: FunctionConfiguration) -> None:
         self._function = function
-        self._phase = Phase.CREATED
-        self._runtime = RuntimeState.STARTED
+        self.phase = Phase.CREATED
+        self.runtime = RuntimeState.STARTED
         self._polls: list[object] = []
         self._init: Init | None = None
         self._init_duration: float | None = None  # told once, with the first REPORT
         self._run: Run | None = None
         self._held: Invocation | None = None  # given while an idle runtime is cleared away
         self._cut: Cut | None = None
-        self._deadline: float | None = None
+        self.deadline: float | None = None
         self._expired: deque[str] = deque(maxlen=_EXPIRED_KEPT)
-
-    @property
-    def phase(self) -> Phase:
-        """What the environment is doing."""
-        return self._phase
-
-    @property
-    def runtime(self) -> RuntimeState:
-        """Where the runtime stands; of no meaning while there are no processes."""
-        return self._runtime
-
-    @property
-    def deadline(self) -> float | None:
-        """When DeadlinePassed is due, or None."""
-        return self._deadline
 
     @property
     def invocation(self) -> Invocation | None:
@@ -117,15 +137,16 @@ class ExecutionEnvironment:
         match event:
             case NextPolled():
                 return self._next_polled(event, now)
-            case PostBegun():
-                return self._post_begun(event)
-            case ResponsePosted():
-                return self._answered(event.post, Success(event.payload, event.content_type))
             case InvocationAssigned():
                 return self._assigned(event.invocation, now)
-            case ErrorPosted():
-                failure = Failure(event.error_type, event.payload, content_type=event.content_type)
-                return self._answered(event.post, failure)
+            case AnswerPosted():
+                self._post_begun(event)
+                return self._answered(event.post, event.outcome)
+            case PostBegun():
+                self._post_begun(event)
+                return []
+            case OutcomePosted():
+                return self._answered(event.post, event.outcome)
             case PostSpoiled():
                 return self._answered(event.post, _spoiled(event.flaw))
             case InitErrorPosted():
@@ -148,16 +169,16 @@ class ExecutionEnvironment:
     # The runtime's calls
 
     def _next_polled(self, event: NextPolled, now: float) -> list[Action]:
-        if self._phase not in _ALIVE:
-            raise InvalidStateTransition(self._runtime.value, RuntimeState.READY.value)
-        before, self._runtime = self._runtime, moved(self._runtime, RuntimeCall.NEXT)
-        run = self._run
-        if before is RuntimeState.RESPONDED and run is not None:
+        before, run = self.runtime, self._run
+        if self.phase not in _ALIVE:
+            raise InvalidStateTransition(before.value, _READY.value)
+        self.runtime = AFTER_NEXT.get(before) or moved(before, RuntimeCall.NEXT)
+        if before is _RESPONDED and run is not None:
             self._polls.append(event.poll)
             return self._finished(run, event.memory, now)
-        if before is RuntimeState.RUNNING and run is not None:
-            return [self._sent(event.poll, run)]
-        actions = self._initialised(now) if before is RuntimeState.STARTED else []
+        if before is _RUNNING and run is not None:
+            return [SendInvocation(event.poll, run.invocation, run.deadline)]
+        actions = self._initialised(now) if before is _STARTED else []
         self._polls.append(event.poll)
         return actions + self._send()
 
@@ -166,73 +187,73 @@ class ExecutionEnvironment:
             self._polls.remove(poll)
         return []
 
-    def _post_begun(self, event: PostBegun) -> list[Action]:
-        call = RuntimeCall.RESPONSE if event.kind == "response" else RuntimeCall.ERROR
-        if self._runtime is RuntimeState.INIT_ERROR and self._alive():
-            moved(self._runtime, call)  # refuses: after /init/error every call is a 403
-        run = self._run
-        if run is None or event.request_id != run.invocation.request_id or not self._alive():
+    def _post_begun(self, event: PostBegun | AnswerPosted) -> None:
+        call = _RESPONSE if event.kind == "response" else _ERROR
+        run, alive = self._run, self.phase in _ALIVE
+        if self.runtime is _INIT_ERROR and alive:
+            moved(self.runtime, call)  # refuses: after /init/error every call is a 403
+        if run is None or event.request_id != run.invocation.request_id or not alive:
             raise InvokeTimeout if event.request_id in self._expired else InvalidRequestID
-        if event.invocation_id not in {None, run.invocation.invocation_id}:
+        echoed = event.invocation_id
+        if echoed is not None and echoed != run.invocation.invocation_id:
             raise InvokeTimeout  # an answer to an earlier delivery of the same request id
-        self._runtime = moved(self._runtime, call)
+        self.runtime = moved(self.runtime, call)
         run.post = event.post
-        return []
 
     def _answered(self, post: object, outcome: Outcome) -> list[Action]:
         run = self._run
-        if run is None or run.post is not post or not self._alive():
+        if run is None or run.post is not post or self.phase not in _ALIVE:
             raise InvokeTimeout  # the environment was reset while the body was on its way
-        self._runtime = moved(self._runtime, RuntimeCall.SENT)
+        self.runtime = AFTER_SENT.get(self.runtime) or moved(self.runtime, RuntimeCall.SENT)
         run.post = None
         return [run.answer(outcome)]
 
     def _init_error_posted(self, event: InitErrorPosted, now: float) -> list[Action]:
         if not self._alive():
-            raise InvalidStateTransition(self._runtime.value, RuntimeState.INIT_ERROR.value)
-        self._runtime = moved(self._runtime, RuntimeCall.INIT_ERROR)
+            raise InvalidStateTransition(self.runtime.value, RuntimeState.INIT_ERROR.value)
+        self.runtime = moved(self.runtime, RuntimeCall.INIT_ERROR)
         init = cast("Init", self._init)  # there is one as long as the runtime is STARTED
         init.failure = Failure(event.error_type, event.payload, content_type=event.content_type)
         grace = now + INIT_ERROR_GRACE
-        self._deadline = grace if self._deadline is None else min(self._deadline, grace)
+        self.deadline = grace if self.deadline is None else min(self.deadline, grace)
         return []
 
     # Orders
 
     def _start(self, now: float) -> list[Action]:
         self._turn(Turn.START)
-        self._deadline = now + self._function.init_timeout
+        self.deadline = now + self._function.init_timeout
         return self._begin_init("init", now)
 
     def _begin_init(self, phase: platform.InitPhase, now: float) -> list[Action]:
-        self._runtime = RuntimeState.STARTED
+        self.runtime = RuntimeState.STARTED
         self._init = Init(phase, now)
         return [Emit(platform.InitStart(at=now, phase=phase)), StartRuntime(phase)]
 
     def _assigned(self, invocation: Invocation, now: float) -> list[Action]:
-        if self._free_in_reset():
+        phase = self.phase
+        if phase is _RESETTING and self._free_in_reset():
             # Whoever gives the work knew it as free, and hears nothing of a crash while idle.
             self._held = invocation
             return []
-        was_cold = self._phase is Phase.COLD
-        self._turn(Turn.INVOKE)
-        self._run = run = Run(invocation, now)
-        self._deadline = now + self._function.timeout
-        if was_cold:  # suppressed init: within the invocation's duration and deadline
+        self.phase = turned(phase, _INVOKE)
+        self.deadline = deadline = now + self._function.timeout
+        self._run = run = Run(invocation, now, deadline)
+        if phase is _COLD:  # suppressed init: within the invocation's duration and deadline
             return self._begin_init("invoke", now)
         actions = self._send()
         actions.append(run.start(now))
         return actions
 
     def _retired(self, now: float) -> list[Action]:
-        if self._phase in {Phase.SHUTDOWN, Phase.ENDED}:
+        if self.phase in {Phase.SHUTDOWN, Phase.ENDED}:
             return []
-        resetting = self._phase is Phase.RESETTING
+        resetting = self.phase is Phase.RESETTING
         self._turn(Turn.RETIRE)
-        self._deadline = None
+        self.deadline = None
         self._polls.clear()
         if self._held is not None:
-            self._run, self._held = Run(self._held, now), None
+            self._run, self._held = Run(self._held, now, now), None
         actions = self._complete(Refused(ServiceException("The emulator is shutting down.")))
         if actions or not resetting:
             self._cut = Cut(now, "failure", SHUT_DOWN)
@@ -260,12 +281,12 @@ class ExecutionEnvironment:
         return self._fail(Cut(now, "error", reported, reason, error_type), failure)
 
     def _deadline_passed(self, now: float) -> list[Action]:
-        if self._deadline is None or now < self._deadline:
+        if self.deadline is None or now < self.deadline:
             return []
         said = self._init.failure if self._init else None
         if said:  # it posted /init/error and did not exit
             return self._fail(Cut(now, "error", said.error_type), said)
-        cut = Cut(self._deadline, "timeout", None)  # AWS reports the timeout itself, exactly
+        cut = Cut(self.deadline, "timeout", None)  # AWS reports the timeout itself, exactly
         if self._run is None:
             return self._fail(cut, None)
         invocation = self._run.invocation
@@ -275,7 +296,7 @@ class ExecutionEnvironment:
     def _fail(self, cut: Cut, failure: Failure | None) -> list[Action]:
         self._turn(Turn.FAILED)
         self._cut = cut
-        self._deadline = None
+        self.deadline = None
         self._polls.clear()
         completed = self._complete(failure) if failure else []
         return [*completed, Reset()]
@@ -287,7 +308,7 @@ class ExecutionEnvironment:
         self._cut = self._init = self._run = self._init_duration = None
         if held is not None:
             return [*actions, *self._assigned(held, now)]
-        return [*actions, End() if self._phase is Phase.ENDED else _FREE]
+        return [*actions, End() if self.phase is Phase.ENDED else _FREE]
 
     # Telling
 
@@ -296,7 +317,7 @@ class ExecutionEnvironment:
         if self._run is not None:
             return [*actions, self._run.start(now)]
         self._turn(Turn.ALL_READY)
-        self._deadline = None
+        self.deadline = None
         return [*actions, _FREE]
 
     def _init_reports(
@@ -311,12 +332,11 @@ class ExecutionEnvironment:
 
     def _finished(self, run: Run, memory: int, now: float) -> list[Action]:
         init_duration, self._init_duration = self._init_duration, None
-        actions = run.reports(self._function, run.verdict(), memory, init_duration, now)
         self._run = None
-        self._deadline = None
-        self._phase = turned(self._phase, Turn.ALL_READY)
-        actions.append(_FREE)
-        return actions
+        self.deadline = None
+        self.phase = turned(self.phase, _ALL_READY)
+        verdict = run.told or ("success", None)
+        return [run.end(self._function, verdict, memory, init_duration, now), _FREE]
 
     def _reports_of_the_cut(self, memory: int) -> list[Action]:
         cut = cast("Cut", self._cut)  # no Reset without one
@@ -328,23 +348,19 @@ class ExecutionEnvironment:
             actions.append(run.start(cut.at))
         actions += cut.told(run.invocation.request_id, self._function.timeout)
         init_duration, self._init_duration = self._init_duration, None
-        return actions + run.reports(
-            self._function, run.verdict(cut), memory, init_duration, cut.at
-        )
+        verdict = run.verdict(cut)
+        return [*actions, run.end(self._function, verdict, memory, init_duration, cut.at)]
 
     # Small things
 
     def _send(self) -> list[Action]:
         """Give the invocation in hand to a parked poll, if there are both."""
         run = self._run
-        if run is None or not self._polls or self._runtime is not RuntimeState.READY:
+        if run is None or not self._polls or self.runtime is not _READY:
             return []
-        self._runtime = moved(self._runtime, RuntimeCall.INVOKED)
+        self.runtime = AFTER_INVOKED[_READY]
         # The latest poll: of two, the earlier may be a connection whose end is not seen yet.
-        return [self._sent(self._polls.pop(), run)]
-
-    def _sent(self, poll: object, run: Run) -> Action:
-        return SendInvocation(poll, run.invocation, cast("float", self._deadline))
+        return [SendInvocation(self._polls.pop(), run.invocation, run.deadline)]
 
     def _complete(self, outcome: Outcome) -> list[Action]:
         run = self._run
@@ -361,15 +377,14 @@ class ExecutionEnvironment:
         return platform_failure(error_type, request_id, reason)
 
     def _alive(self) -> bool:
-        return self._phase in _ALIVE
+        return self.phase in _ALIVE
 
     def _free_in_reset(self) -> bool:
-        """Whether it was idle when its runtime ended, and has been given nothing since."""
-        busy = self._init or self._run or self._held
-        return self._phase is Phase.RESETTING and not busy
+        """Whether, in a reset, it was idle when its runtime ended, and has been given nothing."""
+        return not (self._init or self._run or self._held)
 
     def _turn(self, turn: Turn) -> None:
-        self._phase = turned(self._phase, turn)
+        self.phase = turned(self.phase, turn)
 
 
 _FREE = BecomeFree()

@@ -11,8 +11,8 @@ from __future__ import annotations
 from typing import Literal
 
 from rie.core.exit_status import ExitStatus
-from rie.core.invocation import Invocation, Outcome, Payload
-from rie.core.platform import InitPhase, PlatformEvent
+from rie.core.invocation import Failure, Invocation, Outcome, Payload, Success
+from rie.core.platform import InitPhase, InvocationEnd, PlatformEvent
 from rie.core.value import value
 
 PostKind = Literal["response", "error"]
@@ -65,22 +65,22 @@ class PostBegun:
 
 
 @value
-class ResponsePosted:
-    """The body of a /response is complete."""
+class OutcomePosted:
+    """The body of a post that had begun is complete."""
 
     post: object
-    payload: Payload
-    content_type: bytes
+    outcome: Success | Failure
 
 
 @value
-class ErrorPosted:
-    """The body of an /error is complete; `error_type` has been filtered."""
+class AnswerPosted:
+    """A /response or /error arrived whole: what PostBegun and its body tell, in one."""
 
     post: object
-    payload: Payload
-    content_type: bytes
-    error_type: str
+    kind: PostKind
+    request_id: str
+    invocation_id: str | None
+    outcome: Success | Failure
 
 
 @value
@@ -131,8 +131,8 @@ Event = (
     | NextPolled
     | PollAbandoned
     | PostBegun
-    | ResponsePosted
-    | ErrorPosted
+    | AnswerPosted
+    | OutcomePosted
     | PostSpoiled
     | InitErrorPosted
     | InvocationAssigned
@@ -170,7 +170,7 @@ class Complete:
 class Emit:
     """Tell the log (and whoever else listens)."""
 
-    event: PlatformEvent
+    event: PlatformEvent | InvocationEnd
 
 
 @value

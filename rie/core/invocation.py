@@ -13,7 +13,7 @@ from typing import Literal
 from rie.core.errors import ServiceError
 from rie.core.limits import MAX_RESPONSE_PAYLOAD
 from rie.core.platform import Status, Tracing
-from rie.core.value import named_value, value
+from rie.core.value import value
 
 Payload = bytes | memoryview
 
@@ -22,7 +22,7 @@ InvocationType = Literal["RequestResponse", "Event", "DryRun"]
 JSON = b"application/json"
 
 
-@named_value
+@value
 class Invocation:
     """One run of the function, as the caller asked for it.
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from rie.core.limits import MIB
 from rie.core.value import named_value, value
 
 InitPhase = Literal["init", "invoke"]
@@ -56,7 +57,7 @@ class InitReport:
     error_type: str | None = None
 
 
-@named_value
+@value
 class Start:
     """An invocation is about to be given to the runtime."""
 
@@ -114,6 +115,50 @@ class Report:
     max_memory_used: int
     init_duration: float | None = None
     tracing: Tracing | None = None
+
+
+@value
+class InvocationEnd:
+    """The invocation is over: what RuntimeDone and Report are made of, once somebody reads them.
+
+    That is later: nobody waits for them, and a runtime may wait for its next event. `memory` is
+    the environment's peak in bytes.
+    """
+
+    at: float
+    request_id: str
+    status: Status
+    error_type: str | None
+    duration: float
+    produced_bytes: int
+    memory_size: int
+    memory: int
+    init_duration: float | None
+    tracing: Tracing | None
+
+    def told(self) -> tuple[RuntimeDone, Report]:
+        """Return the two events."""
+        done = RuntimeDone(
+            at=self.at,
+            request_id=self.request_id,
+            status=self.status,
+            error_type=self.error_type,
+            duration=self.duration,
+            produced_bytes=self.produced_bytes,
+            tracing=self.tracing,
+        )
+        report = Report(
+            at=self.at,
+            request_id=self.request_id,
+            status=self.status,
+            error_type=self.error_type,
+            duration=self.duration,
+            memory_size=self.memory_size,
+            max_memory_used=-(-self.memory // MIB),
+            init_duration=self.init_duration,
+            tracing=self.tracing,
+        )
+        return done, report
 
 
 PlatformEvent = (

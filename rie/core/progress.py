@@ -13,7 +13,6 @@ from rie.core import platform
 from rie.core.events import Action, Complete, Emit
 from rie.core.function import FunctionConfiguration
 from rie.core.invocation import Failure, Invocation, Outcome, Refused, Success
-from rie.core.limits import MIB
 
 Verdict = tuple[platform.Status, str | None]  # status and error type
 
@@ -50,6 +49,7 @@ class Run:
 
     invocation: Invocation
     began: float
+    deadline: float
     started: bool = False  # its START has been told
     post: object = None  # the exchange that is bringing its answer
     told: Verdict | None = None  # what its caller has been told; of success its size too
@@ -76,52 +76,39 @@ class Run:
         self.started = True
         invocation = self.invocation
         return Emit(
-            platform.Start(
-                at=now,
-                request_id=invocation.request_id,
-                version=invocation.version,
-                tracing=invocation.tracing,
-            )
+            platform.Start(now, invocation.request_id, invocation.version, invocation.tracing)
         )
 
-    def reports(
+    def end(
         self,
         function: FunctionConfiguration,
         verdict: Verdict,
         memory: int,
         init_duration: float | None,
         now: float,
-    ) -> list[Action]:
+    ) -> Action:
         """Tell of its end. `memory` is the environment's peak in bytes."""
-        invocation = self.invocation
         status, error_type = verdict
-        duration = now - self.began
-        done = platform.RuntimeDone(
-            at=now,
-            request_id=invocation.request_id,
-            status=status,
-            error_type=error_type,
-            duration=duration,
-            produced_bytes=self.produced,
-            tracing=invocation.tracing,
+        invocation = self.invocation
+        return Emit(
+            platform.InvocationEnd(
+                now,
+                invocation.request_id,
+                status,
+                error_type,
+                now - self.began,
+                self.produced,
+                function.memory_size,
+                memory,
+                init_duration,
+                invocation.tracing,
+            )
         )
-        report = platform.Report(
-            at=now,
-            request_id=invocation.request_id,
-            status=status,
-            error_type=error_type,
-            duration=duration,
-            memory_size=function.memory_size,
-            max_memory_used=-(-memory // MIB),
-            init_duration=init_duration,
-            tracing=invocation.tracing,
-        )
-        return [Emit(done), Emit(report)]
 
-    def verdict(self, cut: Cut | None = None) -> Verdict:
+    def verdict(self, cut: Cut) -> Verdict:
         """Say how it ended. What its caller was told goes before the cut, if it was a failure."""
         told = self.told or ("success", None)
-        if cut is None or told[0] != "success" or cut.status == "failure":
+        if told[0] != "success" or cut.status == "failure":
             return told
         return cut.status, cut.error_type
 

@@ -73,6 +73,13 @@ def moved(state: RuntimeState, call: RuntimeCall) -> RuntimeState:
         raise InvalidStateTransition(state.value, WANTED[call].value) from None
 
 
+# By call, for those of every invocation: one look says where it leads.
+AFTER_NEXT, AFTER_INVOKED, AFTER_SENT = (
+    {state: row[call] for state, row in RUNTIME.items() if call in row}
+    for call in (_C.NEXT, _C.INVOKED, _C.SENT)
+)
+
+
 class Phase(Enum):
     """What an execution environment as a whole is doing."""
 

@@ -1,18 +1,15 @@
-"""An answer as bytes: status line, Content-Type, Date, Content-Length, Connection, own headers."""
+"""An answer as bytes: status line, Date, Content-Type, Content-Length, Connection, own headers."""
 
 from __future__ import annotations
 
-from functools import lru_cache
 from time import gmtime, time
 from typing import TYPE_CHECKING
 
-from rie.http.buffers import SMALL
+from rie.http.message import header_lines
 
 if TYPE_CHECKING:
-    from asyncio import Transport
-    from collections.abc import Sequence
-
-    from rie.http.message import Request, Response
+    from rie.http.head import Head
+    from rie.http.message import Response
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -20,7 +17,8 @@ NO_CONTENT = 204
 NOT_MODIFIED = 304
 _BODILESS = frozenset((NO_CONTENT, NOT_MODIFIED))
 
-MAX_CACHED = 256  # bytes of a Content-Type: what is longer is not worth its room
+MAX_OPENINGS = 16  # that are kept; as many as there are kinds of answers
+MAX_KEPT = 256  # bytes of a Content-Type: what is longer is not worth its room
 
 # Not http.HTTPStatus: its import is a part of every start.
 REASONS = {
@@ -63,22 +61,68 @@ _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
-class Clock:
-    """The Date header, written once a second."""
+class Answers:
+    """Makes answers; one for a server, for what answers of the same second have in common."""
 
-    __slots__ = ("_line", "_second")
+    __slots__ = ("_date_line", "_openings", "_since", "_until")
 
     def __init__(self) -> None:
-        self._second = 0
-        self._line = b""
+        self._since = self._until = 0.0  # the second that the openings are of
+        self._date_line = b""
+        self._openings: dict[tuple[int, bytes | None], bytes] = {}
 
-    def date_line(self) -> bytes:
-        """Return `Date: ...` of now, with its CRLF."""
-        second = int(time())
-        if second != self._second:
-            self._second = second
-            self._line = b"Date: %b\r\n" % http_date(second)
-        return self._line
+    def whole(self, response: Response) -> bytes:
+        """Return an answer, body and all, to HTTP/1.1 on a connection that goes on.
+
+        Raises ValueError when its Content-Type would break out of its line.
+        """
+        status, body, headers, content_type = response
+        opening = None
+        if self._since <= time() < self._until:
+            opening = self._openings.get((status, content_type))
+        if opening is None:
+            opening = self._opening(status, content_type)
+        if status in _BODILESS:
+            return b"%b%b\r\n" % (opening, headers)
+        length = b"Content-Length: %d\r\n" % len(body)
+        return b"".join((opening, length, headers, b"\r\n", body))
+
+    def head(self, request: Head | None, response: Response, *, keep_alive: bool) -> bytes:
+        """Return the head of the answer to `request`, or to what was none. Raises as `whole`."""
+        status, body, headers, content_type = response
+        length = b"" if status in _BODILESS else b"Content-Length: %d\r\n" % len(body)
+        connection = b""
+        if not keep_alive:
+            connection = b"Connection: close\r\n"
+        elif request is not None and request.http_version == "1.0":
+            connection = b"Connection: keep-alive\r\n"
+        opening = self._opening(status, content_type)
+        return b"".join((opening, length, connection, headers, b"\r\n"))
+
+    def _opening(self, status: int, content_type: bytes | None) -> bytes:
+        """Return the lines that are the same for most answers of one second."""
+        now = time()
+        if not self._since <= now < self._until:  # the clock may be set back, too
+            second = int(now)
+            self._since, self._until = float(second), second + 1.0
+            self._date_line = b"Date: %b\r\n" % http_date(second)
+            self._openings.clear()
+        opening = b"HTTP/1.1 %d %b\r\n%b%b" % (
+            status,
+            REASONS.get(status, b""),
+            self._date_line,
+            b"" if content_type is None else header_lines([(b"Content-Type", content_type)]),
+        )
+        if len(self._openings) < MAX_OPENINGS and len(content_type or b"") <= MAX_KEPT:
+            self._openings[status, content_type] = opening
+        return opening
+
+
+def has_body(request: Head | None, response: Response) -> bool:
+    """Say whether a body may follow the head of the answer."""
+    if response.status in _BODILESS:
+        return False
+    return request is None or request.method != "HEAD"
 
 
 def http_date(second: int) -> bytes:
@@ -86,76 +130,3 @@ def http_date(second: int) -> bytes:
     year, month, day, hour, minute, sec, weekday, *_ = gmtime(second)
     date = f"{_DAYS[weekday]}, {day:02} {_MONTHS[month - 1]} {year}"
     return f"{date} {hour:02}:{minute:02}:{sec:02} GMT".encode("ascii")
-
-
-class Answers:
-    """Writes the answers of one connection."""
-
-    __slots__ = ("_clock", "_gathers", "_transport")
-
-    def __init__(self, transport: Transport, clock: Clock, *, gathers: bool) -> None:
-        self._transport = transport
-        self._clock = clock
-        self._gathers = gathers  # whether writelines() is one call of the kernel, without a copy
-
-    def send(self, request: Request | None, response: Response, *, keep_alive: bool) -> None:
-        """Write the answer to `request`, or to what was none. Raises ValueError, as answer_head."""
-        head = answer_head(request, response, self._clock.date_line(), keep_alive=keep_alive)
-        body = response.body
-        if not body or not has_body(request, response):
-            self._transport.write(head)
-        elif len(body) < SMALL:
-            self._transport.write(head + body)
-        elif self._gathers:
-            self._transport.writelines((head, body))
-        else:
-            self._transport.write(head)
-            self._transport.write(body)
-
-
-def has_body(request: Request | None, response: Response) -> bool:
-    """Say whether a body may follow the head of the answer."""
-    if response.status in _BODILESS:
-        return False
-    return request is None or request.method != "HEAD"
-
-
-def answer_head(
-    request: Request | None, response: Response, date_line: bytes, *, keep_alive: bool
-) -> bytes:
-    """Return the head of the answer to `request`, or to what was none.
-
-    Raises ValueError when a header of the response would break out of its line.
-    """
-    status, content_type = response.status, response.content_type
-    cached = content_type is None or len(content_type) <= MAX_CACHED
-    opening = (_opening if cached else _opening.__wrapped__)(status, date_line, content_type)
-    length = b"" if status in _BODILESS else b"Content-Length: %d\r\n" % len(response.body)
-    connection = b""
-    if not keep_alive:
-        connection = b"Connection: close\r\n"
-    elif request is not None and request.http_version == "1.0":
-        connection = b"Connection: keep-alive\r\n"
-    return b"".join((opening, length, connection, _lines(response.headers), b"\r\n"))
-
-
-@lru_cache(maxsize=16)
-def _opening(status: int, date_line: bytes, content_type: bytes | None) -> bytes:
-    """Return the lines that are the same for most answers of one second."""
-    typed = () if content_type is None else ((b"Content-Type", content_type),)
-    return b"HTTP/1.1 %d %b\r\n%b%b" % (
-        status,
-        REASONS.get(status, b""),
-        date_line,
-        _lines(typed),
-    )
-
-
-def _lines(headers: Sequence[tuple[bytes, bytes]]) -> bytes:
-    if not headers:
-        return b""
-    lines = b"\r\n".join([b": ".join(header) for header in headers])
-    ends = len(headers) - 1
-    if lines.count(b"\n") != ends or lines.count(b"\r") != ends:
-        raise ValueError("CR or LF in a header of the answer")
-    return lines + b"\r\n"

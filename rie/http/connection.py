@@ -1,8 +1,8 @@
 """One connection: heads and bodies in, answers out, one exchange at a time, in order.
 
-Hot path: a request that comes whole is parsed and handed to the endpoint by _take_request, without
-a task, a timer or a queue; whatever comes otherwise goes through _run. The rest of a large body is
-received straight into its place (filling.py).
+Hot path: a request that comes whole is handed to the endpoint by data_received, without a task, a
+timer or a queue; whatever comes otherwise goes through _run. The rest of a large body is received
+straight into its place (filling.py).
 
 End of input (EOF) while an exchange waits for its answer: a peer that has shut down its sending
 side cannot be told from one that is gone. An exchange that has `on_disconnect` set (a parked
@@ -15,7 +15,7 @@ import asyncio
 from math import inf
 from typing import TYPE_CHECKING, cast
 
-from rie.http.answer import CONTINUE, Answers
+from rie.http.answer import CONTINUE, has_body
 from rie.http.arrival import waited
 from rie.http.body import (
     BadChunkError,
@@ -31,7 +31,7 @@ from rie.http.exchange import Exchange
 from rie.http.filling import Filling
 from rie.http.head import BadHeadError
 from rie.http.head_reader import END_OF_HEAD, FIRST_LETTER, HeadReader, skip_line_ends
-from rie.http.message import Request, Response
+from rie.http.message import Response
 from rie.http.phase import BODY, BUSY, CLOSED, DRAIN, HEAD, LINGER, Phase
 from rie.http.recent_heads import RecentHeads
 
@@ -48,16 +48,17 @@ _INTERNAL_ERROR = Response(
     content_type=b"application/json",
 )
 _EMPTY = b""
+_END_OF_HEAD_SIZE = len(END_OF_HEAD)
 
 
 class Connection(asyncio.Protocol):
     """The protocol of one client's connection."""
 
     __slots__ = (
+        "_answers",
         "_body",
         "_deadline",
         "_drained",
-        "_endpoint",
         "_eof",
         "_exchange",
         "_expects",
@@ -66,27 +67,31 @@ class Connection(asyncio.Protocol):
         "_head_reader",
         "_heads",
         "_held",
+        "_idle_limit",
         "_keep_alive",
-        "_max_head",
         "_phase",
+        "_quick",
         "_reading_paused",
         "_running",
-        "_send",
         "_server",
         "_then",
         "_transport",
+        "_write",
         "_writing_paused",
     )
 
     def __init__(self, server: Server) -> None:
         self._server = server
-        self._endpoint = server.endpoint
+        self._answers = server.answers
         self._transport: asyncio.Transport = cast("asyncio.Transport", None)  # until it is made
+        # Whether nothing about the connection is unusual. Then `_phase` says nothing: it is at
+        # its next head, or, if there is an exchange, busy.
+        self._quick = False
         self._phase = HEAD
         self._held = bytearray()  # what has arrived ahead of its turn, or of the rest of a head
-        self._heads = RecentHeads()
-        self._max_head = server.limits.head_bytes
-        self._head_reader = HeadReader(self._max_head)
+        self._heads = RecentHeads(server.find, server.limits.head_bytes)
+        self._head_reader = HeadReader(server.limits.head_bytes)
+        self._idle_limit = server.limits.idle
         self._exchange: Exchange | None = None
         self._body: FixedBody | ChunkedBody | None = None  # None: none, or complete
         self._filling = False  # whether the body is received in its place
@@ -106,29 +111,69 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin to wait for the first head."""
         self._transport = cast("asyncio.Transport", transport)
-        self._send = Answers(self._transport, self._server.clock, gathers=self._server.gathers).send
+        self._write = self._transport.write
         self._server.connections.add(self)
         if self._server.closing:
             self.close()
         self._watch_idle()
+        self._relax()
 
     def data_received(self, data: bytes) -> None:
-        """Take what has arrived."""
+        """Take what has arrived: one request and all of it, nearly always."""
+        if self._quick and self._exchange is None:
+            stop = data.find(END_OF_HEAD) + _END_OF_HEAD_SIZE
+            if stop >= _END_OF_HEAD_SIZE:
+                try:
+                    head = self._heads[data[:stop]]
+                except BadHeadError:
+                    pass  # _take finds the same, and says so
+                else:
+                    if stop + head.inline_length == len(data):
+                        self._exchange = exchange = Exchange(head, self, data[stop:], True)
+                        try:
+                            head.endpoint(exchange)
+                        except Exception as error:  # noqa: BLE001 - as in _call
+                            self._report(exchange, error)
+                        return
+        self._take(data)
+
+    def _take(self, data: bytes) -> None:
+        self._look_closer()
         if self._held:
             self._held += data
             self._run_held()
-        elif not self._take_request(data):
-            at = self._run(data, len(data))
-            if at < len(data):
-                self._held += data[at:]
-                self._regulate_reading()
+            return
+        at = self._run(data, len(data))
+        if at < len(data):
+            self._held += data[at:]
+            self._regulate_reading()
+        else:
+            self._relax()
+
+    def _look_closer(self) -> None:
+        """Leave the quick way: something about this connection is to be minded."""
+        if self._quick:
+            self._quick = False
+            self._phase = HEAD if self._exchange is None else BUSY
+
+    def _relax(self) -> None:
+        """Go back to the quick way, when nothing is left to be minded."""
+        self._quick = (
+            self._phase is HEAD
+            and self._exchange is None
+            and self._idle_limit is None
+            and not (self._running or self._held or self._eof or self._server.closing)
+            and not (self._reading_paused or self._writing_paused)
+        )
 
     def body_filled(self) -> None:
         """Go on: some more of the body that is being filled has arrived."""
         self._run(_EMPTY, 0)
+        self._relax()
 
     def eof_received(self) -> bool:
         """Note that the peer sends no more; keep the connection while it is owed an answer."""
+        self._look_closer()
         self._eof = True
         self._run_held()  # ends what can only be ended now: a head, a body, nothing
         exchange = self._exchange
@@ -141,6 +186,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - gone is gone
         """Tell whoever waits for this peer."""
+        self._quick = False
         exchange = self._exchange
         self._phase = CLOSED
         self._body = None
@@ -150,13 +196,13 @@ class Connection(asyncio.Protocol):
         if exchange is not None:
             if self._failed is not None:
                 self._exchange = None
-                exchange.closed = True
                 self._tell_failed(exchange, Truncated("the connection was lost within the body"))
             else:
                 self._lose(exchange)
 
     def pause_writing(self) -> None:
         """Begin no further exchange while the client does not read."""
+        self._look_closer()
         self._writing_paused = True
 
     def resume_writing(self) -> None:
@@ -177,15 +223,7 @@ class Connection(asyncio.Protocol):
         if exchange is not self._exchange:
             return  # answered, or the peer is gone
         body = self._body
-        if body is None:
-            size = len(exchange.request.body)
-            if size > limit:
-                self._failed = failed
-                self._tell_failed(exchange, TooLarge(size, limit))
-            else:
-                self._call(then, exchange)
-            return
-        too_large = body.collect(limit)
+        too_large = TooLarge(len(exchange.body), limit) if body is None else body.collect(limit)
         if too_large is not None:
             self._failed = failed
             self._tell_failed(exchange, too_large)
@@ -197,29 +235,49 @@ class Connection(asyncio.Protocol):
 
     def respond(self, exchange: Exchange, response: Response) -> None:
         """See Exchange.respond."""
+        if self._quick and exchange is self._exchange and len(response.body) < SMALL:
+            self._write(self._answers.whole(response))
+            self._exchange = None
+            exchange.answered = True
+            return
+        self._respond(exchange, response)
+
+    def _respond(self, exchange: Exchange, response: Response) -> None:
         if exchange.answered:
-            raise RuntimeError(f"answered twice: {exchange.request!r}")
+            raise RuntimeError(f"answered twice: {exchange!r}")
+        self._look_closer()
         if exchange is not self._exchange or self._phase is CLOSED:
             return  # the peer is gone
-        server = self._server
         unread = self._body is not None
-        if server.closing or (unread and (self._expects or self._too_much_to_drain())):
+        if self._server.closing or (unread and (self._expects or self._too_much_to_drain())):
             # A client that was not told to continue may send its body or not.
             self._keep_alive = False
-        self._send(exchange.request, response, keep_alive=self._keep_alive)
+        self._send(exchange.head, response)
+        exchange.answered = True
         self._exchange = None
-        exchange.closed = exchange.answered = True
         if not self._keep_alive:
             self._close()
         elif unread:
             self._drain()
         else:
             self._phase = HEAD
-            if server.limits.idle is not None:
-                self._watch_idle()
-        if not self._running and (self._held or self._eof or self._reading_paused):
-            # Not from within respond(): the next endpoint is no business of its caller.
-            server.loop.call_soon(self._run_held)
+            self._watch_idle()
+            self._relax()
+        if not self._quick:
+            self._go_on_soon()
+
+    def _go_on_soon(self) -> None:
+        # Not from within respond(): the next endpoint is no business of its caller.
+        if not self._running:
+            self._server.loop.call_soon(self._run_held)
+
+    def awaits(self, exchange: Exchange) -> bool:
+        """Say whether this exchange is the one that is to be answered, to a peer that is there."""
+        return exchange is self._exchange and self._phase is not CLOSED
+
+    def mind_the_end(self) -> None:
+        """Note that the server is closing."""
+        self._look_closer()
 
     # Called by the server
 
@@ -234,11 +292,13 @@ class Connection(asyncio.Protocol):
 
     def close(self) -> None:
         """Close once what has been written is sent."""
+        self._quick = False
         self._phase = CLOSED
         self._transport.close()
 
     def abort(self) -> None:
         """Close now, whatever has not been sent."""
+        self._quick = False
         self._phase = CLOSED
         self._body = None
         self._transport.abort()
@@ -276,28 +336,7 @@ class Connection(asyncio.Protocol):
         if self._held:
             del self._held[:at]
         self._regulate_reading()
-
-    def _take_request(self, data: bytes) -> bool:
-        """Take what has arrived if it is one request and all of it, as it nearly always is."""
-        if self._phase is not HEAD or self._writing_paused or data[0] < FIRST_LETTER:
-            return False
-        size = len(data)
-        stop = data.find(END_OF_HEAD) + len(END_OF_HEAD)
-        if not len(END_OF_HEAD) <= stop <= self._max_head:
-            return False
-        try:
-            head = self._heads.parse(data[:stop])
-        except BadHeadError:
-            return False
-        length = head.length
-        if stop + length != size or length > SMALL or head.expects_continue:
-            return False
-        request = Request(head)
-        if length:
-            request.body = data[stop:]
-        self._keep_alive = head.keep_alive
-        self._begin(request)
-        return True
+        self._relax()
 
     def _run(self, source: bytes | bytearray, end: int) -> int:
         """Take what source[:end] has for us now, and return where that ends."""
@@ -338,7 +377,7 @@ class Connection(asyncio.Protocol):
             head = reader.read(source, start, end)
             if head is None:
                 return self._await_head(begun=begun)
-            self._announce(self._heads.parse(head))
+            self._announce(self._heads[head])
         except BadHeadError as error:
             self._refuse(error.status, str(error))
             return end
@@ -357,14 +396,14 @@ class Connection(asyncio.Protocol):
         self._expects = head.expects_continue
         if head.length:
             self._body = make_body(head.length, server.pool, server.limits.head_bytes)
-        self._begin(Request(head))
+        self._begin(Exchange(head, self, _EMPTY, not head.length))
 
-    def _begin(self, request: Request) -> None:
-        self._exchange = exchange = Exchange(request, self)
+    def _begin(self, exchange: Exchange) -> None:
+        self._exchange = exchange
         self._deadline = inf
         self._phase = BUSY
         try:
-            self._endpoint(exchange)
+            exchange.head.endpoint(exchange)
         except Exception as error:  # noqa: BLE001 - as in _call, which would cost a call
             self._report(exchange, error)
 
@@ -421,8 +460,8 @@ class Connection(asyncio.Protocol):
             return
         self._phase = BUSY
         self._then = self._failed = None
-        exchange.request.body = body.result
-        exchange.request.trailers = body.trailers
+        exchange.body = body.result
+        exchange.trailers = body.trailers
         self._call(then, exchange)
 
     def _end_filling(self) -> None:
@@ -451,13 +490,26 @@ class Connection(asyncio.Protocol):
 
     # Output
 
+    def _send(self, request: Head | None, response: Response) -> None:
+        body = response.body
+        head = self._answers.head(request, response, keep_alive=self._keep_alive)
+        if not body or not has_body(request, response):
+            self._write(head)
+        elif len(body) < SMALL:
+            self._write(head + body)
+        elif self._server.gathers:
+            self._transport.writelines((head, body))
+        else:
+            self._write(head)
+            self._write(body)
+
     def _refuse(self, status: int, reason: str) -> None:
         """Answer what is no request, for the last time."""
         self._held.clear()
         self._head_reader.reset()
         self._keep_alive = False
         response = Response(status, f"{reason}\n".encode(), content_type=_TEXT)
-        self._send(None, response, keep_alive=False)
+        self._send(None, response)
         self._close()
 
     def _drain(self) -> None:
@@ -509,12 +561,11 @@ class Connection(asyncio.Protocol):
 
     def _lose(self, exchange: Exchange) -> None:
         self._exchange = None
-        exchange.closed = True
         if exchange.on_disconnect is not None:
             self._call(exchange.on_disconnect, exchange)
 
     def _report(self, exchange: Exchange, error: Exception) -> None:
-        if not exchange.closed:
+        if self.awaits(exchange):
             self.respond(exchange, _INTERNAL_ERROR)
         self._server.on_error(exchange, error)
 
@@ -531,9 +582,8 @@ class Connection(asyncio.Protocol):
             self._transport.resume_reading()
 
     def _watch_idle(self) -> None:
-        idle = self._server.limits.idle
-        if idle is not None:
-            self._watch(idle)
+        if self._idle_limit is not None:
+            self._watch(self._idle_limit)
 
     def _watch(self, seconds: float) -> None:
         self._deadline = self._server.loop.time() + seconds

@@ -1,4 +1,4 @@
-"""Requests and answers as values. Bytes stay bytes: what a header means is the endpoint's matter.
+"""Headers and answers as values. Bytes stay bytes: what a header means is the endpoint's matter.
 
 Header values are any bytes but CR, LF and NUL: real clients send raw UTF-8.
 """
@@ -6,74 +6,40 @@ Header values are any bytes but CR, LF and NUL: real clients send raw UTF-8.
 from __future__ import annotations
 
 from binascii import a2b_hex
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
-    from rie.http.head import Head
+    from collections.abc import Iterable, Mapping
 
 
-class Headers:
-    """The fields of a head or of the trailers, in the order in which they came; read only."""
+Headers: TypeAlias = "Mapping[bytes, bytes]"
+"""Header fields: names in lower case, of repeated ones the first value."""
 
-    __slots__ = ("_fields", "get")
-
-    get: Callable[[bytes], bytes | None]
-    """Return the first value of a name, which is lower-case, or None."""
-
-    def __init__(self, fields: Sequence[tuple[bytes, bytes]] = ()) -> None:
-        self._fields = fields
-        # A dict's own method: it is called a dozen times for an invocation.
-        self.get = {name.lower(): value for name, value in reversed(fields)}.get
-
-    def __iter__(self) -> Iterator[tuple[bytes, bytes]]:
-        """Yield every field, repeated ones too, the names in lower case."""
-        return ((name.lower(), value) for name, value in self._fields)
-
-    def __len__(self) -> int:
-        return len(self._fields)
-
-    def __repr__(self) -> str:
-        return f"Headers({list(self._fields)!r})"
+NO_HEADERS: Headers = {}
 
 
-NO_HEADERS = Headers()
+def header_lines(pairs: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """Return the lines of some headers. Raises ValueError for one that breaks out of its line."""
+    lines = [b"%b: %b\r\n" % pair for pair in pairs]
+    return checked(b"".join(lines), len(lines))
 
 
-class Request:
-    """One request. `body` and `trailers` are empty until the body is complete.
-
-    A large body is a memoryview into a pooled buffer: the buffer is used again when the last
-    view of it is gone, so a view that is kept stays valid.
-    """
-
-    __slots__ = ("body", "headers", "http_version", "method", "query", "raw_path", "trailers")
-
-    def __init__(self, head: Head) -> None:
-        self.method = head.method
-        self.raw_path = head.raw_path
-        self.query = head.query
-        self.http_version = head.http_version
-        self.headers = head.headers
-        self.trailers = NO_HEADERS
-        self.body: bytes | memoryview = b""
-
-    @property
-    def path(self) -> str:
-        """The path without its query, percent-decoded; bytes that are no UTF-8 become U+FFFD."""
-        return percent_decoded(self.raw_path)
-
-    def __repr__(self) -> str:
-        return f"<Request {self.method} {self.path}>"
+def checked(lines: bytes, count: int) -> bytes:
+    """Return `lines`, which are as many as `count` says; ValueError when they are not."""
+    if lines.count(b"\n") != count or lines.count(b"\r") != count:
+        raise ValueError("CR or LF in a header of the answer")
+    return lines
 
 
 class Response(NamedTuple):
-    """One answer. Content-Length, Date and Connection are the server's to add."""
+    """One answer. Content-Length, Date and Connection are the server's to add.
+
+    `headers` are whole lines: what header_lines() or checked() gave.
+    """
 
     status: int
     body: bytes | memoryview = b""
-    headers: Sequence[tuple[bytes, bytes]] = ()
+    headers: bytes = b""
     content_type: bytes | None = None
 
 

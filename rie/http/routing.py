@@ -8,20 +8,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from rie.http.message import Response, percent_decoded
+from rie.http.message import Response, header_lines, percent_decoded
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from rie.http.exchange import Endpoint, Exchange
+    from rie.http.head import Head
 
 NOT_FOUND = Response(404, b"404 page not found\n", content_type=b"text/plain; charset=utf-8")
 
-MAX_RECENT = 32
-MAX_RECENT_PATH = 512  # bytes
 
 _HOLE = b"{}"
-_NO_PARAMS: Mapping[str, str] = {}
 
 
 class Route(NamedTuple):
@@ -32,29 +30,37 @@ class Route(NamedTuple):
     endpoint: Endpoint
 
 
-class Match(NamedTuple):
-    """What is known about a path: its endpoints by method, and its parameters."""
+class _Template:
+    """A path with parameters.
 
-    endpoints: Mapping[str, Endpoint]
-    params: Mapping[str, str]
+    With one of them, as nearly all have, it is what stands before it and after it.
+    """
 
+    def __init__(self, segments: Sequence[str]) -> None:
+        holes = [at for at, part in enumerate(segments) if _is_hole(part)]
+        self.endpoints: dict[str, Endpoint] = {}
+        self.names = [segments[at][1:-1] for at in holes]
+        self.slashes = len(segments) - 1
+        self.shape = b"/".join(_HOLE if _is_hole(part) else part.encode() for part in segments)
+        self._holes = holes
+        self._before, _, self._after = self.shape.partition(_HOLE)
+        self._value = slice(len(self._before), -len(self._after) or None)
 
-class _Shape:
-    """The templates of as many segments that have their parameters in the same places."""
-
-    def __init__(self, holes: tuple[int, ...]) -> None:
-        self.holes = holes
-        self.found: dict[bytes, tuple[list[tuple[str, int]], dict[str, Endpoint]]] = {}
-
-    def match(self, segments: list[bytes]) -> Match | None:
-        key = segments.copy()
-        for hole in self.holes:
-            key[hole] = _HOLE
-        found = self.found.get(b"/".join(key))
-        if found is None:
+    def params(self, raw_path: bytes) -> Mapping[str, str] | None:
+        """Return the parameters of a path with as many slashes, if it is one of this template."""
+        if len(self._holes) == 1:
+            if raw_path.startswith(self._before) and raw_path.endswith(self._after):
+                value = raw_path[self._value]
+                return {self.names[0]: percent_decoded(value)}
             return None
-        places, endpoints = found
-        return Match(endpoints, {name: percent_decoded(segments[at]) for name, at in places})
+        segments = raw_path.split(b"/")
+        shape = segments.copy()
+        for at in self._holes:
+            shape[at] = _HOLE
+        if b"/".join(shape) != self.shape:
+            return None
+        values = [percent_decoded(segments[at]) for at in self._holes]
+        return dict(zip(self.names, values, strict=True))
 
 
 def not_found(exchange: Exchange) -> None:
@@ -63,73 +69,57 @@ def not_found(exchange: Exchange) -> None:
 
 
 class Router:
-    """Finds the endpoint of a request; is an endpoint itself."""
+    """Finds the endpoint of a request."""
 
     def __init__(self, routes: Iterable[Route], *, not_found: Endpoint = not_found) -> None:
         self._not_found = not_found
-        self._static: dict[bytes, Match] = {}
-        self._recent: dict[bytes, Match] = {}  # of paths with parameters
-        self._shapes: dict[int, list[_Shape]] = {}  # by number of segments, fewest holes first
+        self._static: dict[bytes, dict[str, Endpoint]] = {}
+        self._templates: dict[int, list[_Template]] = {}  # by number of slashes
         for route in routes:
             self._add(route)
 
-    def __call__(self, exchange: Exchange) -> None:
-        """Hand the exchange to its endpoint, its parameters in `exchange.params`."""
-        request = exchange.request
-        path = request.raw_path
-        match = self._static.get(path) or self._recent.get(path) or self.resolve(path)
-        if match is None:
-            self._not_found(exchange)
-            return
-        endpoint = match.endpoints.get(request.method)
-        if endpoint is None:
-            allowed = ", ".join(sorted(match.endpoints)).encode()
-            exchange.respond(Response(405, headers=((b"Allow", allowed),)))
-            return
-        exchange.params = match.params
-        endpoint(exchange)
+    def find(self, head: Head) -> Endpoint:
+        """Find the endpoint of a request, and put its parameters into `head.params`."""
+        endpoints = self._static.get(head.raw_path) or self._search(head)
+        if endpoints is None:
+            return self._not_found
+        return endpoints.get(head.method) or _not_allowed(endpoints)
 
-    def resolve(self, raw_path: bytes) -> Match | None:
-        """Find what is known about a path; a literal segment goes before a parameter."""
-        match = self._static.get(raw_path) or self._recent.get(raw_path)
-        if match is None:
-            match = self._search(raw_path)
-            if match is not None and len(raw_path) <= MAX_RECENT_PATH:
-                if len(self._recent) == MAX_RECENT:
-                    self._recent.clear()
-                self._recent[raw_path] = match
-        return match
-
-    def _search(self, raw_path: bytes) -> Match | None:
-        segments = raw_path.split(b"/")
-        for shape in self._shapes.get(len(segments), ()):
-            match = shape.match(segments)
-            if match is not None:
-                return match
+    def _search(self, head: Head) -> Mapping[str, Endpoint] | None:
+        """Look at the templates; a literal segment goes before a parameter."""
+        for template in self._templates.get(head.raw_path.count(b"/"), ()):
+            params = template.params(head.raw_path)
+            if params is not None:
+                head.params = params
+                return template.endpoints
         return None
 
     def _add(self, route: Route) -> None:
-        segments = route.template.encode().split(b"/")
-        holes = tuple(
-            index for index, segment in enumerate(segments) if segment[:1] + segment[-1:] == _HOLE
-        )
-        if not holes:
-            match = self._static.setdefault(route.template.encode(), Match({}, _NO_PARAMS))
-            endpoints = dict(match.endpoints)
-            self._static[route.template.encode()] = Match(endpoints, _NO_PARAMS)
+        segments = route.template.split("/")
+        if any(map(_is_hole, segments)):
+            endpoints = self._like(_Template(segments)).endpoints
         else:
-            endpoints = self._parametrised(segments, holes)
+            endpoints = self._static.setdefault(route.template.encode(), {})
         if route.method in endpoints:
             raise ValueError(f"two routes for {route.method} {route.template}")
         endpoints[route.method] = route.endpoint
 
-    def _parametrised(self, segments: list[bytes], holes: tuple[int, ...]) -> dict[str, Endpoint]:
-        shapes = self._shapes.setdefault(len(segments), [])
-        shape = next((shape for shape in shapes if shape.holes == holes), None)
-        if shape is None:
-            shape = _Shape(holes)
-            shapes.append(shape)
-            shapes.sort(key=lambda shape: len(shape.holes))
-        places = [(segments[hole][1:-1].decode(), hole) for hole in holes]
-        key = b"/".join(_HOLE if at in holes else part for at, part in enumerate(segments))
-        return shape.found.setdefault(key, (places, {}))[1]
+    def _like(self, template: _Template) -> _Template:
+        """Find the template that has its parameters in the same places, or add this one."""
+        alike = self._templates.setdefault(template.slashes, [])
+        for known in alike:
+            if known.shape == template.shape:
+                return known
+        alike.append(template)
+        alike.sort(key=lambda template: len(template.names))
+        return template
+
+
+def _is_hole(segment: str) -> bool:
+    return segment.startswith("{") and segment.endswith("}")
+
+
+def _not_allowed(endpoints: Iterable[str]) -> Endpoint:
+    allowed = ", ".join(sorted(endpoints)).encode()
+    response = Response(405, headers=header_lines([(b"Allow", allowed)]))
+    return lambda exchange: exchange.respond(response)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from rie.http.answer import Clock
+from rie.http.answer import Answers
 from rie.http.body import BodyError, TooLarge, Truncated
 from rie.http.buffers import BufferPool
 from rie.http.connection import Connection
 from rie.http.exchange import Endpoint, Exchange
 from rie.http.limits import Limits
 from rie.http.listening import BACKLOG
+from rie.http.recent_heads import Finder
 
 if TYPE_CHECKING:
     import socket
@@ -21,6 +22,7 @@ __all__ = [
     "BodyError",
     "Endpoint",
     "Exchange",
+    "Finder",
     "Limits",
     "Server",
     "TooLarge",
@@ -31,24 +33,24 @@ LONGEST_SWEEP_INTERVAL = 1.0  # seconds; how late a deadline may be noticed
 
 
 class Server:
-    """An HTTP/1.1 server with one endpoint; a Router makes many of it.
+    """An HTTP/1.1 server. `find` says which endpoint a request belongs to: see Router.find.
 
     `on_error` hears of every exception of an endpoint, after which the client is told 500.
     """
 
     def __init__(
         self,
-        endpoint: Endpoint,
+        find: Finder,
         *,
         limits: Limits | None = None,
         on_error: Callable[[Exchange | None, BaseException], None],
         pool: BufferPool | None = None,
     ) -> None:
-        self.endpoint = endpoint
+        self.find = find
         self.limits = limits or Limits()
         self.on_error = on_error
         self.pool = pool or BufferPool()
-        self.clock = Clock()
+        self.answers = Answers()
         self.connections: set[Connection] = set()
         self.closing = False
         self.gathers = False  # whether head and body are written in one call
@@ -80,6 +82,8 @@ class Server:
         if self._listener is None:
             return
         self.closing = True
+        for connection in self.connections:
+            connection.mind_the_end()
         self._listener.close()
         self._all_gone = asyncio.Event()
         await asyncio.sleep(0)  # what was accepted or written in this turn of the loop

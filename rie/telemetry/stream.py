@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from rie.core.errors import RieError
 from rie.core.limits import LOG_TAIL
+from rie.core.platform import InvocationEnd, PlatformEvent
 from rie.telemetry.diary import get_diary
 from rie.telemetry.patient_writer import FINISH_GRACE, patient_writer
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from datetime import date
     from pathlib import Path
 
-    from rie.core.platform import PlatformEvent
     from rie.telemetry.lines import FunctionLine
 
 # What a sink keeps before it writes without waiting any longer.
@@ -30,8 +30,8 @@ MOST_PENDING = 1024 * 1024
 # does not read, so there has to be an end to what is kept for it.
 MOST_BEHIND = 64 * 1024 * 1024
 
-# What is reckoned for an event whose lines are not made yet.
-_USUAL_SIZE = 256
+# Events whose lines are not made yet that a sink keeps; a few hundred bytes each.
+MOST_EVENTS = 4096
 
 # The tail is cut when it has grown to this, not with every line.
 _TAIL_SLACK = 16 * LOG_TAIL
@@ -47,6 +47,9 @@ class LogDirUnusable(RieError):
 
 
 Render: TypeAlias = "Callable[[PlatformEvent], bytes]"
+
+# An event whose lines are not made yet, and what makes them.
+Deferred: TypeAlias = "tuple[Render, PlatformEvent | InvocationEnd]"
 
 
 class Renderer(Protocol):
@@ -65,7 +68,7 @@ class Sink(Protocol):
     def write(self, lines: bytes) -> None:
         """Take whole lines; they may be written later, but in order and in one piece."""
 
-    def defer(self, render: Render, event: PlatformEvent) -> None:
+    def defer(self, item: Deferred) -> None:
         """Take an event whose lines are made when they are written."""
 
     @property
@@ -85,21 +88,22 @@ class LogStream:
     def __init__(self, name: str, renderer: Renderer, sinks: Sequence[Sink]) -> None:
         self.name = name
         self._renderer = renderer
+        self._render = renderer.render
         self._sinks = tuple(sinks)
         self._tail: bytearray | None = None
 
-    def platform(self, event: PlatformEvent) -> None:
+    def platform(self, event: PlatformEvent | InvocationEnd) -> None:
         """Log what the platform did.
 
         Nobody waits for its lines, but a runtime or a caller may wait for what comes next: so
         they are made later, unless a caller has asked for them.
         """
-        render = self._renderer.render
         if self._tail is not None:
-            self._write(render(event))
+            self._write(rendered(self._render, event))
             return
+        item = (self._render, event)
         for sink in self._sinks:
-            sink.defer(render, event)
+            sink.defer(item)
 
     def function(self, line: FunctionLine) -> None:
         """Log what the function, an extension or a child of theirs printed."""
@@ -154,7 +158,7 @@ class StreamSink:
     def __init__(self, fd: int, call_soon: Callable[[Callable[[], None]], object]) -> None:
         self._fd = fd
         self._call_soon = call_soon
-        self._pending: list[bytes | tuple[Render, PlatformEvent]] = []
+        self._pending: list[bytes | Deferred] = []
         self._size = 0
         self._broken = False
         self._told = False
@@ -167,13 +171,21 @@ class StreamSink:
 
     def write(self, lines: bytes) -> None:
         """Take whole lines."""
+        self._pending.append(lines)
         self._size += len(lines)
-        self._take(lines)
+        if len(self._pending) == 1:
+            self._call_soon(self.flush)
+        if self._size > MOST_PENDING:
+            self.flush()
 
-    def defer(self, render: Render, event: PlatformEvent) -> None:
+    def defer(self, item: Deferred) -> None:
         """Take an event whose lines are made when they are written."""
-        self._size += _USUAL_SIZE
-        self._take((render, event))
+        pending = self._pending
+        pending.append(item)
+        if len(pending) == 1:
+            self._call_soon(self.flush)
+        elif len(pending) > MOST_EVENTS:
+            self.flush()
 
     def flush(self) -> None:
         """Write what was taken, in one call where the descriptor takes it all at once."""
@@ -182,6 +194,8 @@ class StreamSink:
             return
         pending = self._pending
         self._pending, self._size = [], 0
+        if self._broken:
+            return
         if self._writer.behind > MOST_BEHIND:
             self._tell_once("its reader is too far behind")
             return
@@ -203,15 +217,6 @@ class StreamSink:
         if not self._told:
             self._told = True
             get_diary().warning("log lines are dropped from now on", fd=self._fd, reason=reason)
-
-    def _take(self, item: bytes | tuple[Render, PlatformEvent]) -> None:
-        if self._broken:
-            return
-        self._pending.append(item)
-        if len(self._pending) == 1:
-            self._call_soon(self.flush)
-        if self._size > MOST_PENDING:
-            self.flush()
 
     def close(self) -> None:
         """Write what was taken. The descriptor stays open, it is shared."""
@@ -270,12 +275,18 @@ def _safe(part: str) -> str:
     return part.replace("\0", "_")
 
 
-def _lines_of(item: bytes | tuple[Render, PlatformEvent]) -> bytes:
+def rendered(render: Render, event: PlatformEvent | InvocationEnd) -> bytes:
+    """Return the event's lines."""
+    if isinstance(event, InvocationEnd):
+        return b"".join([render(each) for each in event.told()])
+    return render(event)
+
+
+def _lines_of(item: bytes | Deferred) -> bytes:
     if isinstance(item, bytes):
         return item
-    render, event = item
     try:
-        return render(event)
+        return rendered(*item)
     except Exception:  # noqa: BLE001 - a defect; it must not take the others' lines with it
         get_diary().exception("an event cannot be told: please report this with its traceback")
         return b""

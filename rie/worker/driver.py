@@ -18,25 +18,24 @@ from typing import Protocol
 from rie.core import platform
 from rie.core.environment import ExecutionEnvironment
 from rie.core.events import (
-    Action,
+    AnswerPosted,
     BecomeFree,
     Complete,
     DeadlinePassed,
     Emit,
     End,
-    ErrorPosted,
     Event,
     Flaw,
     InitErrorPosted,
     InvocationAssigned,
     NextPolled,
+    OutcomePosted,
     PollAbandoned,
     PostBegun,
     PostKind,
     PostSpoiled,
     ProcessesGone,
     Reset,
-    ResponsePosted,
     RetireRequested,
     RuntimeExited,
     RuntimeNotStarted,
@@ -46,7 +45,7 @@ from rie.core.events import (
 )
 from rie.core.exit_status import ExitStatus
 from rie.core.function import FunctionConfiguration
-from rie.core.invocation import Invocation, Outcome, Payload
+from rie.core.invocation import Failure, Invocation, Outcome, Payload, Success
 from rie.core.states import Phase
 from rie.telemetry.diary import get_diary
 from rie.telemetry.figures import epoch_offset
@@ -60,6 +59,10 @@ Reply = Callable[[Outcome, bytes | None], None]
 
 # How often runtimes that start processes of their own are looked at for the peak of memory.
 FIRST_MEMORY_INTERVAL, MEMORY_INTERVAL = 0.005, 0.05
+
+
+def _no_time() -> float:
+    return 0.0
 
 
 class Poll(Protocol):
@@ -149,18 +152,20 @@ class EnvironmentDriver:
 
     # From the Runtime API. All raise RuntimeApiError when the runtime may not do this.
 
-    def next(self, poll: Poll, waited: float = 0.0) -> None:
+    def next(self, poll: Poll, waited: Callable[[], float] = _no_time) -> None:
         """Take in a /next; `poll` is answered now or later.
 
-        `waited` says for how many seconds it had been there before anybody looked.
+        `waited` says for how many seconds it had been there before anybody looked: a first one
+        may have come while this program was still starting.
         """
         memory, now = 0, time.monotonic()
-        if self._runtime is not None:
+        runtime = self._runtime
+        if runtime is not None:
             # What the function wrote before this call belongs before its END.
-            self._output.drain()
-            self._output.flush_partial()
-            memory = self._runtime.peak_memory()
-            now = max(now - waited, self._runtime.started_at)
+            self._output.settle()
+            memory = runtime.memory.read(now)
+            if self._environment.phase is Phase.INIT:
+                now = max(now - waited(), runtime.started_at)
         self._receive(NextPolled(poll, memory), now)
 
     def abandon(self, poll: Poll) -> None:
@@ -173,13 +178,20 @@ class EnvironmentDriver:
         """Take in the head of a /response or /error."""
         self._receive(PostBegun(post, kind, request_id, invocation_id))
 
-    def respond(self, post: object, payload: Payload, content_type: bytes) -> None:
-        """Take in the body of a /response."""
-        self._receive(ResponsePosted(post, payload, content_type))
+    def answer(
+        self,
+        post: object,
+        kind: PostKind,
+        request_id: str,
+        invocation_id: str | None,
+        outcome: Success | Failure,
+    ) -> None:
+        """Take in a /response or /error that is here whole."""
+        self._receive(AnswerPosted(post, kind, request_id, invocation_id, outcome))
 
-    def fail(self, post: object, payload: Payload, content_type: bytes, error_type: str) -> None:
-        """Take in the body of an /error."""
-        self._receive(ErrorPosted(post, payload, content_type, error_type))
+    def finish(self, post: object, outcome: Success | Failure) -> None:
+        """Take in the body of a post that was begun."""
+        self._receive(OutcomePosted(post, outcome))
 
     def spoil(self, post: object, flaw: Flaw) -> None:
         """Take in that a post that had begun cannot be used."""
@@ -193,41 +205,44 @@ class EnvironmentDriver:
 
     # The loop between facts and orders
 
-    def _receive(self, event: Event, now: float | None = None) -> None:
-        if now is None:
-            now = time.monotonic()
-        for action in self._environment.receive(event, now):
+    def _receive(  # noqa: C901 - one case an order
+        self, event: Event, now: float | None = None
+    ) -> None:
+        environment = self._environment
+        for action in environment.receive(event, time.monotonic() if now is None else now):
             try:
-                self._carry_out(action)
+                match action:  # those of every invocation first
+                    case Emit():
+                        self._tell(action.event)
+                    case SendInvocation():
+                        self._send(action)
+                    case Complete():
+                        self._complete(action)
+                    case BecomeFree():
+                        self._owner.environment_free(self)
+                    case StartRuntime():
+                        self._start_runtime()
+                    case Reset():
+                        self._spawn(self._reset())
+                    case End():
+                        self._end()
             except Exception:  # noqa: BLE001 - a defect; without the orders after it all would hang
                 get_diary().exception(
                     "an order failed: please report this with its traceback",
                     order=type(action).__name__,
                 )
-        deadline = self._environment.deadline
+        deadline = environment.deadline
         if deadline is not None and (self._timer is None or deadline < self._timer_at):
             self._set_timer(deadline)
 
-    def _carry_out(self, action: Action) -> None:
-        match action:
-            case Emit():
-                self.log.platform(action.event)
-                if self._owed is not None and isinstance(action.event, platform.Report):
-                    self._pay()
-            case SendInvocation():
-                poll: Poll = action.poll  # type: ignore[assignment]  # a token to the core
-                deadline_ms = int((action.deadline + epoch_offset()) * 1000)
-                poll.send(action.invocation, deadline_ms)
-            case Complete():
-                self._complete(action)
-            case BecomeFree():
-                self._owner.environment_free(self)
-            case StartRuntime():
-                self._start_runtime()
-            case Reset():
-                self._spawn(self._reset())
-            case End():
-                self._end()
+    def _tell(self, event: platform.PlatformEvent | platform.InvocationEnd) -> None:
+        self.log.platform(event)
+        if self._owed is not None and isinstance(event, platform.InvocationEnd):
+            self._pay()
+
+    def _send(self, action: SendInvocation) -> None:
+        poll: Poll = action.poll  # type: ignore[assignment]  # a token to the core
+        poll.send(action.invocation, int((action.deadline + epoch_offset()) * 1000))
 
     def _pay(self) -> None:
         """Give the caller who asked for the end of the log its outcome, now that it is whole."""
@@ -279,8 +294,7 @@ class EnvironmentDriver:
         memory = 0
         if runtime is not None:
             memory = await runtime.kill()
-        self._output.drain()
-        self._output.flush_partial()
+        self._output.settle()
         self._receive(ProcessesGone(memory))
 
     def _end(self) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from typing import NamedTuple
 
 from rie.core.assignment import Assignment, Decision, Give, Retire, StartEnvironment, Throttle
 from rie.core.errors import RieError, ServiceException, TooManyRequestsException
@@ -16,12 +15,7 @@ from rie.core.invocation import Invocation, Refused
 from rie.telemetry.diary import get_diary
 from rie.worker.driver import EnvironmentDriver, Owner, Reply
 
-
-class Work(NamedTuple):
-    """An invocation and its caller."""
-
-    invocation: Invocation
-    reply: Reply
+Work = tuple[Invocation, Reply]  # an invocation and its caller
 
 
 Opener = Callable[[Owner], EnvironmentDriver]  # makes an environment; it has not begun
@@ -53,7 +47,7 @@ class Fleet:
         if self._closing:
             reply(_stopping(), None)
             return
-        self._carry_out(self._assignment.arrive(Work(invocation, reply), patient=patient))
+        self._carry_out(self._assignment.arrive((invocation, reply), patient=patient))
 
     def start_one(self) -> EnvironmentDriver:
         """Start an environment ahead of any invocation."""
@@ -68,9 +62,9 @@ class Fleet:
         if self._timer is not None:
             self._timer.cancel()
         waiting = self._assignment.close()
-        for work in waiting:
-            work.reply(_stopping(), None)
-        events = sum(work.invocation.type == "Event" for work in waiting)
+        for _, reply in waiting:
+            reply(_stopping(), None)
+        events = sum(invocation.type == "Event" for invocation, _ in waiting)
         if events:  # their callers were told 202, and hear nothing of this
             get_diary().warning("accepted events are not run: the emulator ends", count=events)
         for driver in self.environments:
@@ -85,7 +79,7 @@ class Fleet:
         decisions = self._assignment.free(driver, time.monotonic())
         if decisions:
             self._carry_out(decisions)
-        if self._timer is None:
+        if self._timer is None and self._assignment.ages:
             self._watch_ages()
 
     def environment_ended(self, driver: EnvironmentDriver) -> None:
@@ -106,7 +100,8 @@ class Fleet:
                 case StartEnvironment():
                     self._start_another()
                 case Throttle():
-                    decision.work.reply(Refused(TooManyRequestsException()), None)
+                    _, reply = decision.work
+                    reply(Refused(TooManyRequestsException()), None)
                 case Retire():
                     decision.environment.retire()
 
@@ -116,8 +111,8 @@ class Fleet:
         except (OSError, RieError) as error:  # no port, no descriptor left
             get_diary().error("an environment cannot be started", error=str(error))
             message = f"An execution environment cannot be started: {error}"
-            for work in self._assignment.not_started():
-                work.reply(Refused(ServiceException(message)), None)
+            for _, reply in self._assignment.not_started():
+                reply(Refused(ServiceException(message)), None)
 
     def _watch_ages(self) -> None:
         if self._closing:

@@ -158,7 +158,7 @@ class FrameSplitter:
 class Output:
     """The two pipes of one execution environment.
 
-    `on_line` is called for each line, from `drain`, `flush_partial` or the loop. As long as
+    `on_line` is called for each line, from `drain`, `settle` or the loop. As long as
     `congested` says that the log's own reader is far behind, the loop leaves the pipes alone:
     then whoever prints waits, and nobody else.
     """
@@ -183,7 +183,7 @@ class Output:
         self._poll.register(self._printed, select.POLLIN)
         self._poll.register(self._framed, select.POLLIN)
         self._loop: AbstractEventLoop | None = None
-        self._read_since = False  # anything, since the last flush_partial
+        self._read_since = False  # anything, since the last settle
 
     @property
     def child_fds(self) -> tuple[int, int]:
@@ -204,14 +204,15 @@ class Output:
         One read takes all that a pipe of the usual size held at that moment, so this is
         complete for whoever wrote before, and it ends though somebody prints without end.
         """
-        # 0.3 us when nothing is there; two reads that fail would cost 2.5 us.
         for fd, _ in self._poll.poll(0):
             for _again in range(MOST_READS):
                 if self._read(fd) < PIPE_SIZE:
                     break
 
-    def flush_partial(self) -> None:
-        """Make lines of what was printed without a newline: its writer is gone, or done."""
+    def settle(self) -> None:
+        """Take all that was printed, to the last line without its end: who printed is done."""
+        if self._poll.poll(0):  # 0.3 us; two reads that find nothing would cost 2.5 us
+            self.drain()
         if not self._read_since:  # most invocations print nothing
             return
         self._read_since = False

@@ -96,9 +96,9 @@ class RuntimeProcess:
 
     def __init__(self, popen: subprocess.Popen[bytes], marker: bytes, started_at: float) -> None:
         self.started_at = started_at  # seconds, monotonic: just before it was started
+        self.memory = PeakMemory(popen.pid)
         self._popen = popen
         self._marker = marker
-        self._memory = PeakMemory(popen.pid)
         self._stop_watching: Callable[[], None] = _nothing
         self._oom_kills = process_table.oom_kills()
         _adoption.roots.add(popen.pid)
@@ -155,13 +155,9 @@ class RuntimeProcess:
         self._stop_watching = stop
         loop.add_reader(descriptor, ended)
 
-    def peak_memory(self) -> int:
-        """Return the peak of the environment's resident memory so far, in bytes."""
-        return self._memory.read()
-
     def sample_memory(self) -> None:
         """Look at the memory of all processes together; for runtimes that start others."""
-        self._memory.sample()
+        self.memory.sample()
 
     def collect_orphans(self) -> None:
         """Take what runtimes left behind, and has ended since, out of the process table."""
@@ -172,7 +168,7 @@ class RuntimeProcess:
         from asyncio import sleep  # noqa: PLC0415 - see the top
 
         self._stop_watching()
-        self._memory.sample()  # what is killed tells nothing any more
+        self.memory.sample()  # what is killed tells nothing any more
         # Descent is seen as long as the parents live: first of all, then.
         self._kill_those_left()
         signal_group(self.pid)
@@ -186,8 +182,8 @@ class RuntimeProcess:
                 break
             await sleep(pause)
         # Collected only now: until then its number cannot become somebody else's.
-        peak = self._memory.exited(self._collect())
-        self._memory.close()
+        peak = self.memory.exited(self._collect())
+        self.memory.close()
         _adoption.roots.discard(self.pid)
         return peak
 

@@ -7,7 +7,6 @@ Memory is in bytes.
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterator
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -97,9 +96,11 @@ class PeakMemory:
         self._peak = 0
         self._asked = 0.0
 
-    def read(self) -> int:
-        """Return the peak: the kernel's own mark, or what all processes held together."""
-        now = time.monotonic()
+    def read(self, now: float) -> int:
+        """Return the peak in bytes: the kernel's own mark, or what all processes held together.
+
+        `now` is in seconds, on a clock of its callers.
+        """
         if now - self._asked >= _MARK_INTERVAL:
             self._asked = now
             self._peak = max(self._peak, self._mark())

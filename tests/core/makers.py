@@ -13,17 +13,17 @@ from rie.core.events import (
     Emit,
     InvocationAssigned,
     NextPolled,
+    OutcomePosted,
     PostBegun,
     PostKind,
     ProcessesGone,
-    ResponsePosted,
     RuntimeExited,
     StartRequested,
 )
 from rie.core.exit_status import ExitStatus
 from rie.core.function import FunctionConfiguration
-from rie.core.invocation import Failure, Invocation, Outcome
-from rie.core.platform import PlatformEvent, Tracing
+from rie.core.invocation import Failure, Invocation, Outcome, Success
+from rie.core.platform import InvocationEnd, PlatformEvent, Tracing
 
 TIMEOUT = 3.0
 INIT_TIMEOUT = 10.0
@@ -89,7 +89,7 @@ def make_posting(kind: PostKind = "response") -> ExecutionEnvironment:
 def make_answered() -> ExecutionEnvironment:
     """Make one whose caller has its answer, and whose runtime has not called /next yet."""
     environment = make_posting()
-    environment.receive(ResponsePosted("post", b'"ok"', b"application/json"), 2.5)
+    environment.receive(OutcomePosted("post", Success(b'"ok"', b"application/json")), 2.5)
     return environment
 
 
@@ -110,8 +110,18 @@ def make_suppressed(at: float = 2.0) -> ExecutionEnvironment:
 
 def told(actions: Iterable[Action], kind: type[E]) -> list[E]:
     """Return the platform events of one kind that were told."""
-    events = [action.event for action in actions if isinstance(action, Emit)]
-    return [event for event in events if isinstance(event, kind)]
+    return [event for event in told_of(actions) if isinstance(event, kind)]
+
+
+def told_of(actions: Iterable[Action]) -> list[PlatformEvent]:
+    """Return all platform events that were told."""
+    return [event for action in actions if isinstance(action, Emit) for event in events_of(action)]
+
+
+def events_of(action: Emit) -> tuple[PlatformEvent, ...]:
+    """Return what is told, as those who read of it see it."""
+    event = action.event
+    return event.told() if isinstance(event, InvocationEnd) else (event,)
 
 
 def outcomes(actions: Iterable[Action]) -> list[Outcome]:
@@ -129,5 +139,7 @@ def failure_of(actions: Iterable[Action]) -> Failure:
 def kinds(actions: Iterable[Action]) -> list[str]:
     """Name the orders, and what the Emits tell."""
     return [
-        type(action.event if isinstance(action, Emit) else action).__name__ for action in actions
+        type(each).__name__
+        for action in actions
+        for each in (events_of(action) if isinstance(action, Emit) else (action,))
     ]

@@ -17,10 +17,10 @@ from rie.core.events import (
     DeadlinePassed,
     Emit,
     End,
-    ErrorPosted,
     Event,
     InvocationAssigned,
     NextPolled,
+    OutcomePosted,
     ProcessesGone,
     Reset,
     RetireRequested,
@@ -28,7 +28,7 @@ from rie.core.events import (
     StartRuntime,
 )
 from rie.core.exit_status import ExitStatus
-from rie.core.invocation import Refused
+from rie.core.invocation import Failure, Refused
 from rie.core.platform import Fault, InitReport, InitStart, Report, TimedOut
 from rie.core.states import Phase
 from tests.core.makers import (
@@ -107,7 +107,7 @@ def test_a_timeout_is_told_as_of_its_deadline_however_late_the_timer() -> None:
 @pytest.mark.parametrize("cut", [DeadlinePassed(), CRASH, RetireRequested()])
 def test_the_failure_that_the_caller_was_told_is_the_one_reported(cut: Event) -> None:
     environment = make_posting("error")
-    environment.receive(ErrorPosted("post", b"{}", b"application/json", "Function.Bad"), 2.6)
+    environment.receive(OutcomePosted("post", Failure("Function.Bad", b"{}")), 2.6)
     environment.receive(cut, 5.0)
 
     (report,) = told(environment.receive(ProcessesGone(), 5.1), Report)

@@ -18,10 +18,10 @@ from rie.core.events import (
     InitErrorPosted,
     InvocationAssigned,
     NextPolled,
+    OutcomePosted,
     PostBegun,
     ProcessesGone,
     Reset,
-    ResponsePosted,
     RuntimeExited,
     RuntimeNotStarted,
     SendInvocation,
@@ -248,7 +248,7 @@ def test_a_suppressed_init_counts_as_duration_and_has_no_init_duration() -> None
     environment = make_suppressed(at=2.0)
     environment.receive(NextPolled("new"), 2.5)
     environment.receive(PostBegun("post", "response", "id-1", None), 2.7)
-    environment.receive(ResponsePosted("post", b"1", b"application/json"), 2.7)
+    environment.receive(OutcomePosted("post", Success(b"1", b"application/json")), 2.7)
 
     (report,) = told(environment.receive(NextPolled("newer"), 2.75), Report)
 
@@ -354,7 +354,7 @@ def test_each_invocation_of_a_cold_environment_tries_the_init_again() -> None:
     environment.receive(InvocationAssigned(make_invocation("id-2")), 3.0)
     environment.receive(NextPolled("poll"), 3.1)
     environment.receive(PostBegun("post", "response", "id-2", None), 3.2)
-    actions = environment.receive(ResponsePosted("post", b"2", b"application/json"), 3.2)
+    actions = environment.receive(OutcomePosted("post", Success(b"2", b"application/json")), 3.2)
 
     assert outcomes(actions) == [Success(b"2")]
 
@@ -369,7 +369,7 @@ def test_init_duration_is_told_with_the_first_report_only() -> None:
         at = 2.0 * number
         environment.receive(InvocationAssigned(make_invocation(f"id-{number}")), at)
         environment.receive(PostBegun("post", "response", f"id-{number}", None), at + 1)
-        environment.receive(ResponsePosted("post", b"1", b"application/json"), at + 1)
+        environment.receive(OutcomePosted("post", Success(b"1", b"application/json")), at + 1)
         reports += told(environment.receive(NextPolled("poll"), at + 1), Report)
 
     assert [report.init_duration for report in reports] == [1.0, None]

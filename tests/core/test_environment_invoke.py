@@ -16,19 +16,17 @@ from rie.core.errors import (
     InvokeTimeout,
 )
 from rie.core.events import (
-    BecomeFree,
     Complete,
     DeadlinePassed,
     Emit,
-    ErrorPosted,
     InvocationAssigned,
     NextPolled,
+    OutcomePosted,
     PollAbandoned,
     PostBegun,
     PostKind,
     PostSpoiled,
     ProcessesGone,
-    ResponsePosted,
     SendInvocation,
 )
 from rie.core.invocation import Failure, Success
@@ -46,6 +44,7 @@ from tests.core.makers import (
     make_starting,
     outcomes,
     told,
+    told_of,
 )
 
 RESPONSE = PostBegun("post", "response", "id-1", None)
@@ -77,7 +76,7 @@ def test_the_caller_has_its_answer_before_the_environment_is_free() -> None:
 
     assert environment.receive(RESPONSE, 2.5) == []
     assert environment.runtime is RuntimeState.RESPONDING
-    actions = environment.receive(ResponsePosted("post", b"1", b"text/plain"), 2.6)
+    actions = environment.receive(OutcomePosted("post", Success(b"1", b"text/plain")), 2.6)
 
     assert actions == [Complete(make_invocation(), Success(b"1", b"text/plain"))]
     assert (environment.phase, environment.runtime) == (Phase.INVOKE, RuntimeState.RESPONDED)
@@ -88,7 +87,9 @@ def test_an_error_is_the_function_s_failure_verbatim() -> None:
     environment = make_posting("error")
     assert environment.runtime is RuntimeState.ERRING
 
-    actions = environment.receive(ErrorPosted("post", b"oh", b"text/plain", "Runtime.Unknown"), 2.6)
+    actions = environment.receive(
+        OutcomePosted("post", Failure("Runtime.Unknown", b"oh", content_type=b"text/plain")), 2.6
+    )
 
     failure = Failure("Runtime.Unknown", b"oh", content_type=b"text/plain")
     assert actions == [Complete(make_invocation(), failure)]
@@ -101,30 +102,26 @@ def test_the_next_poll_after_an_answer_reports_and_frees_the_environment() -> No
 
     actions = environment.receive(NextPolled("poll", memory=50 * 1024 * 1024 + 1), 2.75)
 
-    assert actions == [
-        Emit(
-            RuntimeDone(
-                at=2.75,
-                request_id="id-1",
-                status="success",
-                error_type=None,
-                duration=0.75,
-                produced_bytes=len(b'"ok"'),
-            )
+    assert kinds(actions) == ["RuntimeDone", "Report", "BecomeFree"]
+    assert told_of(actions) == [
+        RuntimeDone(
+            at=2.75,
+            request_id="id-1",
+            status="success",
+            error_type=None,
+            duration=0.75,
+            produced_bytes=len(b'"ok"'),
         ),
-        Emit(
-            Report(
-                at=2.75,
-                request_id="id-1",
-                status="success",
-                error_type=None,
-                duration=0.75,
-                memory_size=128,
-                max_memory_used=51,
-                init_duration=1.0,
-            )
+        Report(
+            at=2.75,
+            request_id="id-1",
+            status="success",
+            error_type=None,
+            duration=0.75,
+            memory_size=128,
+            max_memory_used=51,
+            init_duration=1.0,
         ),
-        BecomeFree(),
     ]
     assert environment.phase is Phase.READY
     assert environment.deadline is None
@@ -137,7 +134,7 @@ def test_the_trace_goes_with_start_done_and_report() -> None:
     environment = make_ready()
     actions = environment.receive(InvocationAssigned(invocation), 2.0)
     environment.receive(RESPONSE, 2.1)
-    environment.receive(ResponsePosted("post", b"1", b""), 2.1)
+    environment.receive(OutcomePosted("post", Success(b"1", b"")), 2.1)
     actions += environment.receive(NextPolled("poll"), 2.2)
 
     assert [event.tracing for event in told(actions, Start)] == [tracing]
@@ -196,7 +193,7 @@ def test_the_earlier_of_two_polls_stays_parked_for_another_invocation() -> None:
     environment.receive(NextPolled("second"), 1.5)
     environment.receive(InvocationAssigned(make_invocation()), 2.0)
     environment.receive(RESPONSE, 2.1)
-    environment.receive(ResponsePosted("post", b"1", b""), 2.1)
+    environment.receive(OutcomePosted("post", Success(b"1", b"")), 2.1)
     environment.receive(NextPolled("third"), 2.2)
     environment.receive(PollAbandoned("third"), 2.3)
 
@@ -299,12 +296,12 @@ def test_a_body_that_is_complete_only_after_the_timeout_is_gone() -> None:
     assert isinstance(completed, Complete)
 
     with pytest.raises(InvokeTimeout):
-        environment.receive(ResponsePosted("post", b"1", b""), 5.1)
+        environment.receive(OutcomePosted("post", Success(b"1", b"")), 5.1)
 
 
 def test_a_body_nobody_began_is_gone() -> None:
     with pytest.raises(InvokeTimeout):
-        make_running().receive(ResponsePosted("post", b"1", b""), 2.1)
+        make_running().receive(OutcomePosted("post", Success(b"1", b"")), 2.1)
 
 
 def test_the_body_of_an_earlier_invocation_s_post_does_not_reach_the_next() -> None:
@@ -316,8 +313,8 @@ def test_the_body_of_an_earlier_invocation_s_post_does_not_reach_the_next() -> N
     environment.receive(PostBegun("post-2", "response", "id-2", None), 5.4)
 
     with pytest.raises(InvokeTimeout):
-        environment.receive(ResponsePosted("post", b"late", b""), 5.5)
-    actions = environment.receive(ResponsePosted("post-2", b"mine", b""), 5.6)
+        environment.receive(OutcomePosted("post", Success(b"late", b"")), 5.5)
+    actions = environment.receive(OutcomePosted("post-2", Success(b"mine", b"")), 5.6)
 
     assert outcomes(actions) == [Success(b"mine", b"")]
 

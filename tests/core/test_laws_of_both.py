@@ -28,12 +28,12 @@ from rie.core.events import (
     InitErrorPosted,
     InvocationAssigned,
     NextPolled,
+    OutcomePosted,
     PollAbandoned,
     PostBegun,
     PostSpoiled,
     ProcessesGone,
     Reset,
-    ResponsePosted,
     RetireRequested,
     RuntimeExited,
     RuntimeNotStarted,
@@ -234,7 +234,9 @@ class World(RuleBasedStateMachine):
         payload = invocation.request_id.encode()
         with suppress(RuntimeApiError):
             driver.receive(
-                ResponsePosted(post, payload, b"") if how == "good" else PostSpoiled(post, how)
+                OutcomePosted(post, Success(payload, b""))
+                if how == "good"
+                else PostSpoiled(post, how)
             )
 
     @precondition(lambda self: self.assignment.environments)

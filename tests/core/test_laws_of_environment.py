@@ -16,23 +16,23 @@ from rie.core.environment import ExecutionEnvironment
 from rie.core.errors import InvalidPhaseTransition, InvokeTimeout, RuntimeApiError
 from rie.core.events import (
     Action,
+    AnswerPosted,
     BecomeFree,
     Complete,
     DeadlinePassed,
     Emit,
     End,
-    ErrorPosted,
     Event,
     InitErrorPosted,
     InvocationAssigned,
     NextPolled,
+    OutcomePosted,
     PollAbandoned,
     PostBegun,
     PostKind,
     PostSpoiled,
     ProcessesGone,
     Reset,
-    ResponsePosted,
     RetireRequested,
     RuntimeExited,
     RuntimeNotStarted,
@@ -41,10 +41,10 @@ from rie.core.events import (
     StartRuntime,
 )
 from rie.core.exit_status import ExitStatus
-from rie.core.invocation import Failure, Invocation, Outcome, Refused
-from rie.core.platform import Report, Start
+from rie.core.invocation import Failure, Invocation, Outcome, Refused, Success
+from rie.core.platform import PlatformEvent, Report, Start
 from rie.core.states import Phase, RuntimeState
-from tests.core.makers import make_function, make_invocation
+from tests.core.makers import events_of, make_function, make_invocation
 
 request_numbers = st.integers(0, 2)
 tokens = st.integers(0, 30)
@@ -75,11 +75,11 @@ class Histories(RuleBasedStateMachine):
 
     def feed(self, event: Event) -> list[Action] | None:
         """Feed the environment and check what it orders; None when it refused."""
-        before = repr(vars(self.environment))  # deep: all of it is dataclasses
+        before = self.state()
         try:
             actions = self.environment.receive(event, self.now)
         except (RuntimeApiError, InvalidPhaseTransition):
-            assert repr(vars(self.environment)) == before, "a refused event changed something"
+            assert self.state() == before, "a refused event changed something"
             return None
         if isinstance(event, ProcessesGone):
             self.resetting = False
@@ -87,6 +87,11 @@ class Histories(RuleBasedStateMachine):
             assert not self.ended, "something follows the end"
             self.check(action, is_last=place == len(actions) - 1)
         return actions
+
+    def state(self) -> str:
+        """Return all that the environment holds, deep: it is made of dataclasses."""
+        held = {name: getattr(self.environment, name) for name in ExecutionEnvironment.__slots__}
+        return repr(held)
 
     def check(self, action: Action, *, is_last: bool) -> None:
         match action:
@@ -116,7 +121,8 @@ class Histories(RuleBasedStateMachine):
                 assert self.environment.phase is Phase.ENDED
                 self.ended += 1
             case Emit():
-                self.check_told(action)
+                for event in events_of(action):
+                    self.check_told(event)
 
     def check_sent(self, action: SendInvocation) -> None:
         assert not self.resetting, "an invocation sent during a Reset"
@@ -127,14 +133,14 @@ class Histories(RuleBasedStateMachine):
         assert action.invocation not in self.answered
         assert action.deadline == self.environment.deadline
 
-    def check_told(self, action: Emit) -> None:
-        if isinstance(action.event, Start):
-            self.started.append(action.event.request_id)
-        if isinstance(action.event, Report):
-            self.reported.append(action.event.request_id)
+    def check_told(self, event: PlatformEvent) -> None:
+        if isinstance(event, Start):
+            self.started.append(event.request_id)
+        if isinstance(event, Report):
+            self.reported.append(event.request_id)
             assert self.started == self.reported, "a report without a start"
-            self.check_verdict(action.event)
-            if action.event.init_duration is not None:
+            self.check_verdict(event)
+            if event.init_duration is not None:
                 self.init_durations += 1
                 assert not self.suppressed, "an init inside an invocation has no Init Duration"
                 assert self.init_durations == 1, "there is one init phase, told once"
@@ -253,6 +259,22 @@ class Histories(RuleBasedStateMachine):
         assert not echoed or in_hand == meant
         self.began[post] = in_hand
 
+    @rule(kind=kinds, choice=tokens, echoed=st.booleans())
+    def whole_answer(self, kind: PostKind, choice: int, echoed: bool) -> None:  # noqa: FBT001
+        in_hand = self.environment.invocation
+        meant = [*self.taken[-3:], in_hand][choice % (len(self.taken[-3:]) + 1)]
+        if meant is None:
+            return
+        outcome = Success(b"1") if kind == "response" else Failure("Function.Bad", b"1")
+        nonce = meant.invocation_id if echoed else None
+        event = AnswerPosted(self.token(), kind, meant.request_id, nonce, outcome)
+        actions = self.feed(event)
+        if actions is not None:
+            (completed,) = actions
+            assert isinstance(completed, Complete)
+            assert completed.invocation == in_hand, "an answer reached another caller"
+            assert not echoed or completed.invocation == meant
+
     @rule(choice=tokens, how=st.sampled_from(("response", "error", "spoiled")), flaw=flaws)
     def body_complete(
         self,
@@ -263,8 +285,10 @@ class Histories(RuleBasedStateMachine):
         posts = sorted(self.began, reverse=True)
         post = posts[choice % len(posts)] if posts else choice
         events: dict[str, Event] = {
-            "response": ResponsePosted(post, b"1", b"application/json"),
-            "error": ErrorPosted(post, b"1", b"application/json", "Function.Bad"),
+            "response": OutcomePosted(post, Success(b"1")),
+            "error": OutcomePosted(
+                post, Failure("Function.Bad", b"1", content_type=b"application/json")
+            ),
             "spoiled": PostSpoiled(post, flaw),
         }
         actions = self.feed(events[how])

@@ -18,6 +18,7 @@ from tests.http.wire import (
     chunked,
     echo,
     echo_body,
+    everywhere,
     get,
     post,
     refuse_body,
@@ -41,7 +42,7 @@ class Parking:
         self.failed: list[BodyError] = []
 
     def __call__(self, exchange: Exchange) -> None:
-        if exchange.request.method == "GET":
+        if exchange.head.method == "GET":
             exchange.on_disconnect = self.gone.append
             self.parked.append(exchange)
         else:
@@ -406,7 +407,7 @@ async def test_close_leaves_no_task_and_no_file_descriptor() -> None:
 
     async def live() -> None:
         parking = Parking()
-        server = Server(parking, on_error=print)
+        server = Server(everywhere(parking), on_error=print)
         await server.start(listen("127.0.0.1", 0))
         clients = [Client(*await asyncio.open_connection(*server.address)) for _ in range(3)]
         await park(clients[0], parking)

@@ -7,7 +7,7 @@ import pytest
 from rie.http.buffers import BufferPool, first_free
 from rie.http.listening import listen
 from rie.http.server import Server
-from tests.http.wire import LIMIT, Served, echo, get, post, serving, until
+from tests.http.wire import LIMIT, Served, echo, everywhere, get, post, serving, until
 
 pytestmark = pytest.mark.anyio
 
@@ -44,7 +44,10 @@ async def test_a_client_that_is_lost_within_a_large_body_leaves_its_buffer() -> 
 async def test_servers_that_share_a_pool_take_turns_with_one_buffer() -> None:
     pool = BufferPool()
     errors: list[BaseException] = []
-    servers = [Server(echo, on_error=lambda _, e: errors.append(e), pool=pool) for _ in range(2)]
+    servers = [
+        Server(everywhere(echo), on_error=lambda _, e: errors.append(e), pool=pool)
+        for _ in range(2)
+    ]
     for server in servers:
         await server.start(listen("127.0.0.1", 0))
     try:

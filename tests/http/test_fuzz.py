@@ -51,7 +51,7 @@ def conversations(draw: st.DrawFn) -> list[bytes]:
 
 def endpoint(exchange: Exchange) -> None:
     """Echo the body, or leave it unread."""
-    if exchange.request.path == "/unread":
+    if exchange.head.path == "/unread":
         exchange.respond(Response(200, b"unread"))
     else:
         echo(exchange)

@@ -4,16 +4,34 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rie.http.message import Headers, percent_decoded
+from rie.http.message import checked, header_lines, percent_decoded
 
 
-def test_the_first_of_repeated_headers_is_got_and_all_are_iterated() -> None:
-    headers = Headers([(b"A", b"1"), (b"B", b"2"), (b"a", b"3")])
+def test_headers_are_lines() -> None:
+    assert header_lines([(b"A", b"\xff"), (b"B", b"")]) == b"A: \xff\r\nB: \r\n"
+    assert header_lines([]) == b""
 
-    assert headers.get(b"a") == b"1"
-    assert headers.get(b"c") is None
-    assert list(headers) == [(b"a", b"1"), (b"b", b"2"), (b"a", b"3")]
-    assert len(headers) == 3
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [(b"A", b"b\r\nC: d")],
+        [(b"A", b"b\rc")],
+        [(b"A\n", b"b")],
+        [(b"A", b"b\n"), (b"C", b"d\r")],
+        [(b"A", b"b\r\n")],
+        [(b"\r", b"")],
+    ],
+)
+def test_a_header_cannot_break_out_of_its_line(headers: list[tuple[bytes, bytes]]) -> None:
+    with pytest.raises(ValueError, match="CR or LF"):
+        header_lines(headers)
+
+
+def test_lines_are_as_many_as_they_should_be() -> None:
+    assert checked(b"A: b\r\n", 1) == b"A: b\r\n"
+    with pytest.raises(ValueError, match="CR or LF"):
+        checked(b"A: b\r\nC: d\r\n", 1)
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self, cast
 
 from rie.http.listening import listen
-from rie.http.message import Response
-from rie.http.server import BodyError, Endpoint, Exchange, Limits, Server, TooLarge
+from rie.http.message import Response, header_lines
+from rie.http.server import BodyError, Endpoint, Exchange, Finder, Limits, Server, TooLarge
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -111,10 +111,17 @@ class Served:
         return Client(*await asyncio.open_connection(host, port, limit=2**24))
 
 
+def everywhere(endpoint: Endpoint) -> Finder:
+    """Make a server's way to its endpoints of one for all paths."""
+    return lambda head: endpoint  # noqa: ARG005 - whatever it says
+
+
 @asynccontextmanager
 async def serving(endpoint: Endpoint, limits: Limits | None = None) -> AsyncIterator[Served]:
     errors: list[BaseException] = []
-    server = Server(endpoint, limits=limits, on_error=lambda _, error: errors.append(error))
+    server = Server(
+        everywhere(endpoint), limits=limits, on_error=lambda _, error: errors.append(error)
+    )
     await server.start(listen("127.0.0.1", 0))
     try:
         yield Served(server, errors)
@@ -129,8 +136,10 @@ def echo(exchange: Exchange) -> None:
 
 
 def echo_body(exchange: Exchange) -> None:
-    headers = [(b"x-trailer-" + name, value) for name, value in exchange.request.trailers]
-    exchange.respond(Response(200, exchange.request.body, headers))
+    headers = header_lines(
+        (b"x-trailer-" + name, value) for name, value in exchange.trailers.items()
+    )
+    exchange.respond(Response(200, exchange.body, headers))
 
 
 def refuse_body(exchange: Exchange, error: BodyError) -> None:

@@ -14,6 +14,7 @@ from rie.telemetry.lines import FunctionLine
 from rie.telemetry.stream import (
     MOST_BEHIND,
     MOST_PENDING,
+    Deferred,
     FileSink,
     LogDirUnusable,
     LogStream,
@@ -21,6 +22,7 @@ from rie.telemetry.stream import (
     check_log_dir,
     log_path,
     log_stream_name,
+    rendered,
 )
 from rie.telemetry.text import TextRenderer
 from tests.telemetry.makers import (
@@ -68,8 +70,8 @@ class Kept:
     def congested(self) -> bool:
         return False
 
-    def defer(self, render: Callable[[PlatformEvent], bytes], event: PlatformEvent) -> None:
-        if lines := render(event):
+    def defer(self, item: Deferred) -> None:
+        if lines := rendered(*item):
             self.write(lines)
 
     def write(self, lines: bytes) -> None:
@@ -397,7 +399,7 @@ def test_the_lines_of_an_event_are_made_when_they_are_written(pipe: Pipe) -> Non
     event = InitRuntimeDone(at=NOW, phase="init", status="success")
     sink = StreamSink(pipe.write_end, loop.call_soon)
     sink.write(b"before\n")
-    sink.defer(render, event)
+    sink.defer((render, event))
     sink.write(b"after\n")
     assert made == []
 
@@ -417,7 +419,7 @@ def test_an_event_that_cannot_be_told_takes_no_other_line_with_it(
 
     sink = StreamSink(pipe.write_end, loop.call_soon)
     sink.write(b"before\n")
-    sink.defer(render, InitRuntimeDone(at=NOW, phase="init", status="success"))
+    sink.defer((render, InitRuntimeDone(at=NOW, phase="init", status="success")))
     sink.write(b"after\n")
 
     loop.turn()

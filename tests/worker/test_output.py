@@ -235,7 +235,7 @@ def test_drain_takes_a_full_pipe_whole(opened: Opened) -> None:
             break
 
     opened.output.drain()
-    opened.output.flush_partial()
+    opened.output.settle()
 
     assert sum(len(text) + 1 for text in opened.texts) == written
     assert written >= PIPE_SIZE
@@ -270,8 +270,8 @@ def test_a_line_without_newline_is_given_when_it_is_flushed(opened: Opened) -> N
     opened.output.drain()
     before = opened.texts
 
-    opened.output.flush_partial()
-    opened.output.flush_partial()
+    opened.output.settle()
+    opened.output.settle()
 
     assert before == []
     assert opened.texts == [b"no newline", b"cut off"]
