@@ -9,10 +9,12 @@ import struct
 import subprocess
 import sys
 import threading
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
+
+from tests.support.emulator import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -83,7 +85,7 @@ class ScriptedApi:
         host, port = self._listener.getsockname()
         self.address = f"{host}:{port}"
         self._connections: list[socket.socket] = []
-        self._threads = [threading.Thread(target=self._accept)]
+        self._threads = [threading.Thread(target=self._accept, daemon=True)]
 
     def __enter__(self) -> Self:
         self._threads[0].start()
@@ -120,7 +122,9 @@ class ScriptedApi:
                 connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 number = len(self._connections)
                 self._connections.append(connection)
-                thread = threading.Thread(target=self._serve, args=(connection, number))
+                thread = threading.Thread(
+                    target=self._serve, args=(connection, number), daemon=True
+                )
                 self._threads.append(thread)
                 thread.start()
 
@@ -174,6 +178,15 @@ def _as_answer(line: Answer | Event | bytes) -> Answer:
     return line.answer() if isinstance(line, Event) else line
 
 
+@contextmanager
+def refusing_address() -> Iterator[tuple[str, int]]:
+    """Keep an address where nobody listens: one that was let go may be somebody else's by now."""
+    with socket.socket() as deaf:
+        deaf.bind(("127.0.0.1", 0))
+        host, port = deaf.getsockname()
+        yield host, port
+
+
 def start_bootstrap(
     api: ScriptedApi,
     folder: Path,
@@ -203,6 +216,16 @@ def start_bootstrap(
         stdin=subprocess.DEVNULL,
         pass_fds=pass_fds,
     )
+
+
+def wait_until_parked(process: subprocess.Popen[bytes]) -> None:
+    """Wait until its first thread sleeps in the kernel.
+
+    Before that a signal may come between Python's last look for signals and the system call that
+    blocks, and would be handled when that call ends.
+    """
+    stat = Path(f"/proc/{process.pid}/stat")
+    wait_until(lambda: stat.read_text().rpartition(")")[2].split()[0] == "S", "it to be parked")
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import shutil
 import signal
 import socket
@@ -24,6 +25,7 @@ from bootstrap import RuntimeClient, logs
 from bootstrap.termination import die_by_sigterm
 from tests.bootstrap.scripted import (
     ACCEPTED,
+    PATIENCE,
     REPOSITORY,
     REQUEST_ID,
     Answer,
@@ -31,9 +33,11 @@ from tests.bootstrap.scripted import (
     Finished,
     ScriptedApi,
     finish,
+    refusing_address,
     run_bootstrap,
     start_bootstrap,
     status,
+    wait_until_parked,
 )
 
 if TYPE_CHECKING:
@@ -421,10 +425,9 @@ def test_a_parked_call_that_is_reset_is_made_again(tmp_path: Path) -> None:
 
 def test_where_nobody_listens_the_process_exits(tmp_path: Path) -> None:
     (tmp_path / "app.py").write_text(APP)
-    with ScriptedApi() as api:
-        pass
-
-    finished = run_bootstrap(api, tmp_path, "app.echo")
+    with ScriptedApi() as api, refusing_address() as (host, port):
+        env = {"AWS_LAMBDA_RUNTIME_API": f"{host}:{port}"}
+        finished = run_bootstrap(api, tmp_path, "app.echo", env=env)
 
     assert finished.code == 1
 
@@ -484,6 +487,8 @@ def test_without_standard_streams_it_serves_all_the_same(tmp_path: Path) -> None
     assert (code, len(api.posts())) == (1, 1)
 
 
+# Those that wait for a signal look up again and again: one that comes just before the lock is
+# waited for would be handled after it.
 HOOKS = """
 import atexit, signal, sys, threading
 atexit.register(print, "exit hook ran")
@@ -492,7 +497,7 @@ def handler(event, context): return 1
 def busy(event, context):
     print("busy", flush=True)
     try:
-        threading.Event().wait()
+        while not threading.Event().wait(1): pass
     except BaseException:
         pass
 """
@@ -517,6 +522,7 @@ def test_sigterm_while_parked_runs_the_hooks_and_ends_it(
     with ScriptedApi(Event(), ACCEPTED) as api:
         process = start_bootstrap(api, tmp_path, "app.handler")
         api.wait_for_requests(3)
+        wait_until_parked(process)
         process.terminate()
         finished = finish(process)
 
@@ -529,6 +535,7 @@ def test_sigterm_in_the_middle_of_a_handler_ends_it(tmp_path: Path) -> None:
     with ScriptedApi(Event()) as api:
         process = start_bootstrap(api, tmp_path, "app.busy")
         assert process.stdout is not None
+        assert select.select([process.stdout], [], [], PATIENCE)[0]
         assert process.stdout.readline() == b"busy\n"
         process.terminate()
         finished = finish(process)
@@ -546,7 +553,7 @@ def handler(event, context):
     child = os.fork()
     if not child:
         os.write(writer, b"x")
-        threading.Event().wait()
+        while not threading.Event().wait(1): pass
     os.read(reader, 1)
     os.kill(child, signal.SIGTERM)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
@@ -655,9 +662,10 @@ def test_run_works_outside_the_main_thread(monkeypatch: pytest.MonkeyPatch) -> N
             codes.append(end.code)
 
     with ScriptedApi(Event(), ACCEPTED, END) as api:
-        thread = threading.Thread(target=target, args=(RuntimeClient(api.address),))
+        client = RuntimeClient(api.address)
+        thread = threading.Thread(target=target, args=(client,), daemon=True)
         thread.start()
-        thread.join()
+        thread.join(PATIENCE)
 
     assert codes == [1]
     assert api.posts()[0].body == b"1"

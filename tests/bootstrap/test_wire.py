@@ -5,6 +5,8 @@ from __future__ import annotations
 import signal
 import socket
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -15,7 +17,7 @@ from bootstrap.wire import (
     connect_to_first,
     header_value,
 )
-from tests.bootstrap.scripted import Answer, ScriptedApi
+from tests.bootstrap.scripted import PATIENCE, Answer, ScriptedApi, refusing_address
 
 GET = b"GET / HTTP/1.1\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nContent-Length: 2\r\n\r\n"
@@ -235,26 +237,57 @@ def test_an_answer_to_a_body_that_nobody_reads_is_still_heard() -> None:
     assert (first.status, second.status) == (413, 200)
 
 
-def test_a_request_that_was_broken_off_leaves_no_answer_for_the_next() -> None:
-    def break_off(*_: object) -> None:
-        raise InterruptedError("enough")
+class BrokenOffError(Exception):
+    """What a signal handler raises: no OSError, which may be taken for one of the connection's."""
 
-    with ScriptedApi(Answer(), OK) as api:
-        connection = connect(api)
-        before = signal.signal(signal.SIGUSR1, break_off)
-        main = threading.main_thread().ident
-        assert main is not None
 
-        def interrupt() -> None:
-            api.wait_for_requests(1)
-            signal.pthread_kill(main, signal.SIGUSR1)
+@contextmanager
+def interruptible(handler: Callable[[], None]) -> Iterator[Callable[[], None]]:
+    """Give what interrupts this thread from another one: `handler` is run in it, once.
 
-        thread = threading.Thread(target=interrupt)
-        thread.start()
-        with pytest.raises(OSError, match="enough"):
-            connection.exchange(GET)
-        thread.join()
+    The signal is sent until it is handled. One that comes after Python's last look for signals
+    and before a system call that blocks is handled when that call ends, which may be never.
+    """
+    here, handled, sending = threading.get_ident(), threading.Event(), threading.Lock()
+
+    def handle(*_: object) -> None:
+        if not handled.is_set():
+            handled.set()
+            handler()
+
+    def interrupt() -> None:
+        for _ in range(int(PATIENCE / 0.01)):
+            with sending:
+                if handled.is_set():
+                    return
+                signal.pthread_kill(here, signal.SIGUSR1)
+            handled.wait(0.01)
+
+    before = signal.signal(signal.SIGUSR1, handle)
+    try:
+        yield interrupt
+    finally:
+        with sending:
+            handled.set()  # without a handler another one would end this process
         signal.signal(signal.SIGUSR1, before)
+
+
+def test_a_request_that_was_broken_off_leaves_no_answer_for_the_next() -> None:
+    def break_off() -> None:
+        raise BrokenOffError
+
+    with ScriptedApi(Answer(), OK) as api, interruptible(break_off) as interrupt:
+        connection = connect(api)
+
+        def interrupt_once_it_waits() -> None:
+            api.wait_for_requests(1)
+            interrupt()
+
+        thread = threading.Thread(target=interrupt_once_it_waits, daemon=True)
+        thread.start()
+        with pytest.raises(BrokenOffError):
+            connection.exchange(GET)
+        thread.join(PATIENCE)
         reply = connection.exchange(GET)
         connection.close()
 
@@ -263,11 +296,8 @@ def test_a_request_that_was_broken_off_leaves_no_answer_for_the_next() -> None:
 
 
 def test_an_address_where_nobody_listens_is_an_error_at_once() -> None:
-    with ScriptedApi() as api:
-        connection = connect(api)
-
-    with pytest.raises(ConnectionRefusedError):
-        connection.exchange(GET, repeatable=True)
+    with refusing_address() as (host, port), pytest.raises(ConnectionRefusedError):
+        Connection(host, port).exchange(GET, repeatable=True)
 
 
 def test_a_name_is_looked_up() -> None:
@@ -280,15 +310,11 @@ def test_a_name_is_looked_up() -> None:
 
 
 def test_each_address_of_a_name_is_tried() -> None:
-    with ScriptedApi() as closed:
-        pass
-    places = [closed.address.partition(":")]
-
-    with ScriptedApi() as api:
-        places.append(api.address.partition(":"))
+    with ScriptedApi() as api, refusing_address() as refusing:
+        host, _, port = api.address.partition(":")
         addresses = [
-            (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, (host, int(port)))
-            for host, _, port in places
+            (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, place)
+            for place in (refusing, (host, int(port)))
         ]
         sock = connect_to_first([*addresses, addresses[0]])
         assert sock.getpeername() == addresses[1][3]
@@ -306,28 +332,31 @@ def test_small_writes_are_not_held_back() -> None:
 def test_a_request_that_a_signal_interrupts_arrives_whole() -> None:
     body = bytes(range(256)) * 80_000
     received = bytearray()
-    main = threading.main_thread().ident
-    assert main is not None
-    before = signal.signal(signal.SIGUSR1, lambda *_: None)
+    interrupted = threading.Event()
 
     def interrupt_and_read(listener: socket.socket) -> None:
         peer, _ = listener.accept()
         with peer:
+            peer.settimeout(PATIENCE)
             peer.recv(1, socket.MSG_PEEK)  # it has begun, and cannot end unread
-            signal.pthread_kill(main, signal.SIGUSR1)
-            while len(received) < len(POST) + len(body):
-                received.extend(peer.recv(1_000_000))
+            interrupt()
+            while len(received) < len(POST) + len(body) and (data := peer.recv(1_000_000)):
+                received.extend(data)
             peer.sendall(OK)
 
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = threading.Thread(target=interrupt_and_read, args=(listener,))
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        interruptible(interrupted.set) as interrupt,
+    ):
+        listener.settimeout(PATIENCE)
+        thread = threading.Thread(target=interrupt_and_read, args=(listener,), daemon=True)
         thread.start()
         connection = Connection(*listener.getsockname())
         connection.exchange(POST, body)
         connection.close()
-        thread.join()
-    signal.signal(signal.SIGUSR1, before)
+        thread.join(PATIENCE)
 
+    assert interrupted.is_set()
     assert received == POST + body
 
 
