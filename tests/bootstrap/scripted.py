@@ -85,6 +85,7 @@ class ScriptedApi:
         host, port = self._listener.getsockname()
         self.address = f"{host}:{port}"
         self._connections: list[socket.socket] = []
+        # One that does not end must not keep this process from ending.
         self._threads = [threading.Thread(target=self._accept, daemon=True)]
 
     def __enter__(self) -> Self:

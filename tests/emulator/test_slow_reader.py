@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 from pathlib import Path
 
 from tests.emulator.test_stop import call, program
+from tests.support.pipes import read_some
 from tests.support.raw_http import LIMIT
 from tests.support.scripted_runtime import Script
 
@@ -26,9 +26,8 @@ def test_a_log_that_nobody_reads_stops_neither_timeouts_nor_the_end(tmp_path: Pa
         with call(tmp_path) as waiting:
             process.send_signal(signal.SIGTERM)
             assert waiting.read_response().status == 500
-        assert process.stdout is not None
-        log = process.stdout.read()
-        assert process.wait(LIMIT) == 0
+        log, _ = process.communicate(timeout=LIMIT)
+        assert process.returncode == 0
         assert log.count(b"that nobody reads") == 5000
         assert b"Task timed out after 1.00 seconds" in log
 
@@ -46,9 +45,8 @@ def test_a_pipe_for_log_and_diary_that_nobody_reads_does_not_keep_it_from_ending
             process.send_signal(signal.SIGTERM)
 
             assert waiting.read_response().status == 500
-        assert process.stdout is not None
-        log = process.stdout.read()
-        assert process.wait(LIMIT) == 0
+        log, _ = process.communicate(timeout=LIMIT)
+        assert process.returncode == 0
         assert b"stopping" in log
         assert log.count(b"that nobody reads") == 5000
 
@@ -63,7 +61,9 @@ def test_a_function_whose_log_is_far_behind_waits_with_its_printing(tmp_path: Pa
         assert process.stdout is not None
         read = 0
         while read < 60_000 * 100:
-            read += len(os.read(process.stdout.fileno(), 1 << 16))
+            piece = read_some(process.stdout.fileno())
+            assert piece, "the log has ended"
+            read += len(piece)
         runtime.finish()
         runtime.respond(request_id, b'"done"')
 

@@ -73,7 +73,7 @@ def test_a_signal_answers_all_callers_and_leaves_nothing_alive(
         wait_until(
             lambda: not any(map(is_running, (runtime.pid, *children))), "the end of all processes"
         )
-        log, diary = process.communicate()
+        log, diary = process.communicate(timeout=LIMIT)
 
     assert b"END RequestId" in log
     assert b"Traceback" not in diary
@@ -92,7 +92,7 @@ def test_a_signal_during_a_reset_ends_it_too(tmp_path: Path) -> None:
             assert caller.read_response().status in {200, 500}
         assert process.wait(LIMIT) == 0
         wait_until(lambda: not is_running(child), "the end of what the runtime started")
-        assert b"Traceback" not in process.communicate()[1]
+        assert b"Traceback" not in process.communicate(timeout=LIMIT)[1]
 
 
 def test_a_signal_with_a_cold_environment_ends_it_too(tmp_path: Path) -> None:
@@ -117,7 +117,7 @@ def test_a_signal_with_events_in_the_queue_ends_it_too(tmp_path: Path) -> None:
         process.terminate()
 
         assert process.wait(LIMIT) == 0
-        diary = process.communicate()[1]
+        diary = process.communicate(timeout=LIMIT)[1]
 
     assert b"Traceback" not in diary
     assert b"accepted events are not run" in diary
@@ -156,7 +156,9 @@ asyncio.run(ask_twice())
 
 
 def test_a_second_signal_kills_all_without_waiting_for_a_clean_end() -> None:
-    done = subprocess.run((sys.executable, "-c", TWICE), capture_output=True, check=False)
+    done = subprocess.run(
+        (sys.executable, "-c", TWICE), capture_output=True, check=False, timeout=LIMIT
+    )
 
     assert done.stdout.splitlines() == [b"asked 0", b"killed"]
     assert done.returncode == 128 + signal.SIGTERM

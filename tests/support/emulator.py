@@ -64,7 +64,8 @@ class LogReader:
         self._read = 0  # how many lines `wait_for` has gone over
         self._changed = threading.Condition()
         self._ended = False
-        self._thread = threading.Thread(target=self._follow, args=(descriptor,))
+        # A log that does not end fails its test, and must not keep this process from ending.
+        self._thread = threading.Thread(target=self._follow, args=(descriptor,), daemon=True)
         self._thread.start()
 
     @property

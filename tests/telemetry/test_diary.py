@@ -10,6 +10,7 @@ from io import StringIO
 import pytest
 
 from rie.telemetry.diary import Diary, DiaryFormat, get_diary
+from tests.support.pipes import read_some
 
 
 class Terminal(StringIO):
@@ -182,7 +183,7 @@ def test_a_reader_that_was_slow_hears_of_what_comes_later() -> None:
 
         os.set_blocking(read_end, True)
         while b"after" not in found:
-            found += os.read(read_end, 65536)
+            found += read_some(read_end)
         assert found.count(b"meanwhile") == 1
     os.close(read_end)
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from rie.telemetry.patient_writer import PatientWriter, patient_writer
+from tests.support.pipes import read_some
 
 LIMIT = 20.0  # seconds
 
@@ -25,7 +26,7 @@ class Pipe:
         """Read exactly so much."""
         data = b""
         while len(data) < size:
-            piece = os.read(self.read_end, size - len(data))
+            piece = read_some(self.read_end, size - len(data))
             assert piece, "the pipe has ended"
             data += piece
         return data
@@ -148,7 +149,7 @@ def test_a_terminal_that_is_not_read_stops_nobody() -> None:
     assert writer.behind > 0
     read = 0
     while read < len(lines) + lines.count(b"\n"):  # a terminal makes CR LF of a newline
-        read += len(os.read(master, 1 << 16))
+        read += len(read_some(master))
     writer.finish(LIMIT)
     assert (writer.behind, writer.failure) == (0, None)
     os.close(master)

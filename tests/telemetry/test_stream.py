@@ -25,6 +25,7 @@ from rie.telemetry.stream import (
     rendered,
 )
 from rie.telemetry.text import TextRenderer
+from tests.support.raw_http import LIMIT
 from tests.telemetry.makers import (
     CLOCK_OFFSET,
     NOW,
@@ -272,12 +273,12 @@ def test_more_than_a_pipe_holds_arrives_whole(pipe: Pipe, blocking: bool) -> Non
     sink = StreamSink(pipe.write_end, Loop().call_soon)
     lines = b"".join(b"%06d\n" % number for number in range(100_000))
     read: list[bytes] = []
-    reader = threading.Thread(target=read_all, args=(pipe.read_end, len(lines), read))
+    reader = threading.Thread(target=read_all, args=(pipe.read_end, len(lines), read), daemon=True)
     reader.start()
 
     sink.write(lines)
     sink.flush()
-    reader.join(10)
+    reader.join(LIMIT)
 
     assert b"".join(read) == lines
 

@@ -13,6 +13,7 @@ import pytest
 
 from rie.worker import process_table
 from rie.worker.process_table import PeakMemory
+from tests.support.emulator import wait_until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
 
@@ -237,7 +238,9 @@ ctypes.CDLL(None).pthread_exit(None)
     with running(*python(script)) as process:
         assert line(process) == b"begun"
         state = Path(f"/proc/{process.pid}/stat")
-        while state.read_text().rpartition(")")[2].split()[0] != "Z":
-            pass
+        wait_until(
+            lambda: state.read_text().rpartition(")")[2].split()[0] == "Z",
+            "the end of the first thread",
+        )
 
         assert process_table.is_running(process.pid)
