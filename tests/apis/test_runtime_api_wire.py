@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from rie.settings import Settings
-from tests.support.raw_http import chunks, head, request
+from tests.support.raw_http import LIMIT, chunks, head, request
 from tests.support.scripted_runtime import NEXT
 
 if TYPE_CHECKING:
@@ -272,7 +272,9 @@ def test_a_next_whose_process_is_replaced_by_another_goes_on(
     for number in (b"1", b"2"):
         call = function.call(number)
 
-        subprocess.run([sys.executable, "-I", "-S", "-c", poller, runtime.api, NEXT], check=True)
+        subprocess.run(
+            [sys.executable, "-I", "-S", "-c", poller, runtime.api, NEXT], check=True, timeout=LIMIT
+        )
 
         assert call.read_response().body == number
 

@@ -15,12 +15,15 @@ from rie.commands.invoke import OPTIONS as INVOKE_OPTIONS
 from rie.commands.run import OPTIONS as RUN_OPTIONS
 from rie.options import Option
 from rie.version import __version__
+from tests.support.raw_http import LIMIT
 
 BIN = Path(sys.executable).parent
 
 
 def run_program(*argv: str | Path, **environ: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(argv, env=environ, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        argv, env=environ, capture_output=True, text=True, check=False, timeout=LIMIT
+    )
 
 
 @pytest.mark.parametrize("argv", [[], ["--help"], ["-h"], ["help"]])
@@ -137,7 +140,13 @@ def run_shell(command: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     """Run a line of sh, in which $RIE is `rie`."""
     environ = {"RIE": f"{sys.executable} -m rie", "PATH": os.environ["PATH"]}
     return subprocess.run(
-        ("sh", "-c", command), cwd=cwd, env=environ, capture_output=True, text=True, check=False
+        ("sh", "-c", command),
+        cwd=cwd,
+        env=environ,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=LIMIT,
     )
 
 
@@ -171,6 +180,7 @@ def test_nothing_is_said_to_a_reader_that_has_gone(tmp_path: Path) -> None:
             stdout=write_end,
             stderr=subprocess.PIPE,
             check=False,
+            timeout=LIMIT,
         )
     finally:
         os.close(write_end)

@@ -9,6 +9,8 @@ import socket
 import subprocess
 import sys
 from base64 import b64encode
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +18,8 @@ import pytest
 from werkzeug import Request, Response
 
 from rie.cli import main
+from tests.support.pipes import read_some
+from tests.support.raw_http import LIMIT
 
 if TYPE_CHECKING:
     from pytest_httpserver import HTTPServer
@@ -49,10 +53,12 @@ def emulator(httpserver: HTTPServer) -> Emulator:
     return Emulator(httpserver)
 
 
-def closed_endpoint() -> str:
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        return f"http://127.0.0.1:{unused.getsockname()[1]}"
+@pytest.fixture
+def closed_endpoint() -> Iterator[str]:
+    """Where nobody listens: it is kept, or it might be somebody else's by then."""
+    with socket.socket() as deaf:
+        deaf.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{deaf.getsockname()[1]}"
 
 
 def test_the_answer_is_printed_byte_for_byte(
@@ -139,7 +145,9 @@ def invoke_program(
     emulator: Emulator, *argv: str, stdin: int | None = None, stdout: int | None = None
 ) -> subprocess.CompletedProcess[bytes]:
     program = (sys.executable, "-m", "rie", "invoke", "--endpoint", emulator.endpoint, *argv)
-    return subprocess.run(program, stdin=stdin, stdout=stdout, stderr=subprocess.PIPE, check=False)
+    return subprocess.run(
+        program, stdin=stdin, stdout=stdout, stderr=subprocess.PIPE, check=False, timeout=LIMIT
+    )
 
 
 def test_a_stdin_that_cannot_be_read_is_said_in_one_line(
@@ -241,13 +249,11 @@ def test_a_refusal_is_one_line_and_exits_with_3(  # noqa: PLR0913 - the table's 
 
 
 def test_when_nothing_runs_there_it_says_how_to_start_one(
-    capsys: pytest.CaptureFixture[str],
+    closed_endpoint: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    endpoint = closed_endpoint()
-
-    assert main(["invoke", "--endpoint", endpoint]) == 2
+    assert main(["invoke", "--endpoint", closed_endpoint]) == 2
     assert capsys.readouterr().err == (
-        f"rie invoke: no emulator at {endpoint} ([Errno 111] Connection refused); "
+        f"rie invoke: no emulator at {closed_endpoint} ([Errno 111] Connection refused); "
         "start one with `rie run -- COMMAND` or say where it is with --endpoint\n"
     )
 
@@ -262,9 +268,9 @@ def test_the_endpoint_can_be_a_variable(
 
 
 def test_proxies_of_the_shell_are_not_for_this_machine(
-    emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+    emulator: Emulator, closed_endpoint: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("http_proxy", closed_endpoint())
+    monkeypatch.setenv("http_proxy", closed_endpoint)
     monkeypatch.delenv("no_proxy", raising=False)
 
     assert emulator.invoke() == 0
@@ -290,13 +296,18 @@ def test_an_emulator_that_ends_in_the_middle_is_said_to(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(LIMIT)
         endpoint = f"http://127.0.0.1:{server.getsockname()[1]}"
         program = [sys.executable, "-m", "rie", "invoke", "--endpoint", endpoint]
         with subprocess.Popen(program, stderr=subprocess.PIPE) as process:
-            connection, _ = server.accept()
-            connection.recv(65536)
-            connection.close()
-            _, err = process.communicate(timeout=10)
+            try:
+                connection, _ = server.accept()
+                connection.settimeout(LIMIT)
+                connection.recv(65536)
+                connection.close()
+                _, err = process.communicate(timeout=LIMIT)
+            finally:
+                process.kill()
 
     assert process.returncode == 3
     assert err.decode().startswith(f"rie invoke: {endpoint} ended without an answer")
@@ -307,11 +318,15 @@ def test_on_a_terminal_the_answer_ends_its_line(emulator: Emulator) -> None:
     master, slave = os.openpty()
     program = [sys.executable, "-m", "rie", "invoke", "--endpoint", emulator.endpoint]
 
-    subprocess.run(program, stdout=slave, check=True)
+    subprocess.run(program, stdout=slave, check=True, timeout=LIMIT)
     os.close(slave)
 
-    assert os.read(master, 100) == b'{"ok": true}\r\n'
+    printed = b""
+    with suppress(OSError):  # what the end of a terminal is
+        while piece := read_some(master):
+            printed += piece
     os.close(master)
+    assert printed == b'{"ok": true}\r\n'
 
 
 def test_an_interrupted_call_exits_with_130(

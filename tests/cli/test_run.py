@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.pipes import read_some
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -32,19 +34,25 @@ def variables(**more: str) -> dict[str, str]:
 
 def run_to_its_end(*argv: str, cwd: Path, **more: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        argv, cwd=cwd, env=variables(**more), capture_output=True, text=True, check=False
+        argv,
+        cwd=cwd,
+        env=variables(**more),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=LIMIT,
     )
 
 
 @contextmanager
-def running(folder: Path, *argv: str) -> Iterator[subprocess.Popen[bytes]]:
-    ready = folder / "ready"
-    command = (*RUN, "--listen=127.0.0.1:0", f"--ready-file={ready}", *argv)
+def started(
+    *argv: str, cwd: Path, output: int | None = None, **more: str
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Start a program; whatever becomes of the test, it ends."""
     with subprocess.Popen(
-        command, cwd=folder, env=variables(), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        argv, cwd=cwd, env=variables(**more), stdout=output, stderr=output
     ) as process:
         try:
-            wait_for(lambda: ready.exists() or process.poll() is not None)
             yield process
         finally:
             process.terminate()  # a kill would leave its runtime behind
@@ -53,6 +61,15 @@ def running(folder: Path, *argv: str) -> Iterator[subprocess.Popen[bytes]]:
             except subprocess.TimeoutExpired:
                 process.kill()
                 raise
+
+
+@contextmanager
+def running(folder: Path, *argv: str) -> Iterator[subprocess.Popen[bytes]]:
+    ready = folder / "ready"
+    command = (*RUN, "--listen=127.0.0.1:0", f"--ready-file={ready}", *argv)
+    with started(*command, cwd=folder, output=subprocess.PIPE) as process:
+        wait_for(lambda: ready.exists() or process.poll() is not None)
+        yield process
 
 
 def wait_for(condition: object, limit: float = LIMIT) -> None:
@@ -116,13 +133,10 @@ def test_a_standard_descriptor_that_is_closed_is_not_taken_for_something_else(
     ready = tmp_path / "ready"
     command = (*RUN, "--listen=127.0.0.1:0", f"--ready-file={ready}", *SLEEPER)
     closing = ("sh", "-c", f'exec "$@" {number}>&-', "sh")
-    with subprocess.Popen((*closing, *command), cwd=tmp_path, env=variables()) as process:
-        try:
-            wait_for(lambda: ready.exists() or process.poll() is not None)
+    with started(*closing, *command, cwd=tmp_path) as process:
+        wait_for(lambda: ready.exists() or process.poll() is not None)
 
-            standard = Path(f"/proc/{process.pid}/fd/{number}").readlink()
-        finally:
-            process.terminate()
+        standard = Path(f"/proc/{process.pid}/fd/{number}").readlink()
 
     assert standard == Path("/dev/null")
     assert process.returncode == 0
@@ -207,7 +221,7 @@ def test_an_end_before_it_is_up_leaves_nothing_running(
 ) -> None:
     mark = f"CLI_TEST={tmp_path}"
     command = (*RUN, "--listen=127.0.0.1:0", f"--env={mark}", *SLEEPER)
-    with subprocess.Popen(command, cwd=tmp_path, env=variables()) as process:
+    with started(*command, cwd=tmp_path) as process:
         wait_for(lambda: processes_of(mark))  # well before the emulator's imports are done
 
         process.send_signal(number)
@@ -219,19 +233,19 @@ def test_an_end_before_it_is_up_leaves_nothing_running(
 def test_a_diary_without_structlog_does_not_end_it(tmp_path: Path) -> None:
     (tmp_path / "structlog.py").write_text("raise OSError(24, 'Too many open files')")
     command = (*RUN, "--listen=127.0.0.1:0", "--ready-file=ready", *SLEEPER)
-    environ = variables(PYTHONPATH=f"{tmp_path}:{ROOT}")
-    with subprocess.Popen(
-        command, cwd=tmp_path, env=environ, stderr=subprocess.PIPE, text=True
-    ) as process:
+    path = f"{tmp_path}:{ROOT}"
+    with started(*command, cwd=tmp_path, output=subprocess.PIPE, PYTHONPATH=path) as process:
         assert process.stderr
-        told = process.stderr.readline()
+        told = b""
+        while not told.endswith(b"\n") and (piece := read_some(process.stderr.fileno(), 1)):
+            told += piece
         process.terminate()
         _, rest = process.communicate(timeout=LIMIT)
 
     assert process.returncode == 0
-    assert "[info] listening invoke_api=http://127.0.0.1:" in told
-    assert "stopping signal=SIGTERM" in rest
-    assert "Traceback" not in rest
+    assert b"[info] listening invoke_api=http://127.0.0.1:" in told
+    assert b"stopping signal=SIGTERM" in rest
+    assert b"Traceback" not in rest
 
 
 def test_nohup_keeps_it_running(tmp_path: Path) -> None:
