@@ -4,7 +4,7 @@ import json
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rie.apis.json_text import LARGE, PIECE, abridged, check
@@ -42,6 +42,7 @@ def test_what_has_little_to_leave_out_is_parsed_as_it_is() -> None:
     assert abridged(orjson.dumps([{"a": number} for number in range(1000)]), piece=16) is None
 
 
+@settings(deadline=None)  # a busy machine is no failure
 @given(values, st.integers(1, 9), st.integers(0), st.binary(max_size=3))
 def test_what_is_valid_abridged_is_valid(value: object, piece: int, at: int, spoilt: bytes) -> None:
     whole = json.dumps(value, ensure_ascii=False).encode()

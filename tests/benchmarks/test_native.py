@@ -38,9 +38,13 @@ def scripted(answer: bytes) -> Iterator[int]:
                 self.wfile.write(answer)
 
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, args=(0.01,)).start()
-        yield server.server_address[1]
-        server.shutdown()
+        # Nothing of it, whatever becomes of the test, keeps this process from ending.
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        try:
+            yield server.server_address[1]
+        finally:
+            server.shutdown()
 
 
 def send(answer: bytes, *, callers: int = 1) -> Load:
@@ -63,10 +67,10 @@ def test_the_floor_carries_six_megabytes_unchanged() -> None:
 
 def test_the_floor_runs_as_many_calls_at_once_as_it_has_environments() -> None:
     with serving(FLOOR, RAW, cores=all_cores(), environments=3) as server:
-        found = server.measure(Shape(calls=3, callers=3, hold_ms=200))
+        found = server.measure(Shape(calls=3, callers=3, hold_ms=1000))
 
     assert found.calls == 3
-    assert found.seconds < 0.4
+    assert found.seconds < 2  # one after the other would be 3
 
 
 def test_the_floor_refuses_another_function() -> None:

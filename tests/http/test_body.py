@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rie.http.body import ChunkedBody, FixedBody, TooLarge
@@ -26,6 +26,7 @@ def chunks(content: bytes, size: int) -> bytes:
     return chunked(content, size, trailers=TRAILERS).partition(b"\r\n\r\n")[2]
 
 
+@settings(deadline=None)  # a busy machine is no failure
 @given(st.binary(max_size=50), st.integers(1, 60), st.lists(st.integers(0, 500)))
 def test_chunks_are_put_together_wherever_they_were_cut(
     content: bytes, size: int, cuts: list[int]
@@ -42,6 +43,7 @@ def test_chunks_are_put_together_wherever_they_were_cut(
     assert body.trailers == {b"a": b"b", b"c": b"\xff"}
 
 
+@settings(deadline=None)  # a busy machine is no failure
 @given(st.integers(0, 4 * SMALL), st.integers(SMALL // 3, 5 * SMALL), st.lists(st.integers()))
 def test_large_chunked_bodies_grow_into_pooled_buffers(
     length: int, size: int, cuts: list[int]
@@ -55,6 +57,7 @@ def test_large_chunked_bodies_grow_into_pooled_buffers(
     assert body.result == content
 
 
+@settings(deadline=None)  # a busy machine is no failure
 @given(st.binary(max_size=50), st.integers(1, 60), st.integers(0, 50), st.lists(st.integers()))
 def test_a_chunked_body_over_its_limit_is_followed_to_its_end(
     content: bytes, size: int, limit: int, cuts: list[int]
@@ -70,6 +73,7 @@ def test_a_chunked_body_over_its_limit_is_followed_to_its_end(
     assert body.length == len(content)
 
 
+@settings(deadline=None)  # a busy machine is no failure
 @given(st.integers(1, 3 * SMALL), st.lists(st.integers(0), max_size=10))
 def test_a_body_of_known_length_is_put_together_wherever_it_was_cut(
     length: int, cuts: list[int]
