@@ -8,6 +8,7 @@ import pytest
 
 from rie.pytest_plugin import LambdaFunction
 from tests.support.emulator import is_running
+from tests.support.raw_http import LIMIT
 
 pytest_plugins = ["pytester"]
 
@@ -27,7 +28,8 @@ def project(pytester: pytest.Pytester) -> None:
 def run(pytester: pytest.Pytester, test: str) -> pytest.RunResult:
     """Run a test file in a process of its own, every warning being an error."""
     pytester.makepyfile(test_user=test)
-    return pytester.runpytest_subprocess("-W", "error", "-p", "no:cacheprovider", "-rA")
+    options = ("-W", "error", "-p", "no:cacheprovider", "-rA")
+    return pytester.runpytest_subprocess(*options, timeout=LIMIT)
 
 
 def test_a_users_test_runs_its_handler(pytester: pytest.Pytester) -> None:
