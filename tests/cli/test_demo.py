@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.raw_http import LIMIT
+
 ROOT = Path(__file__).resolve().parents[2]
 DEMO = ROOT / "examples/demo/demo.sh"
 
@@ -18,7 +20,9 @@ DEMO = ROOT / "examples/demo/demo.sh"
 def output() -> str:
     environ = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     began = time.monotonic()
-    result = subprocess.run([DEMO], env=environ, capture_output=True, text=True, check=False)
+    result = subprocess.run(
+        [DEMO], env=environ, capture_output=True, text=True, check=False, timeout=LIMIT
+    )
 
     assert result.returncode == 0, result.stdout + result.stderr
     assert time.monotonic() - began < 10
@@ -41,4 +45,5 @@ def test_the_demo_leaves_nothing_running(output: str) -> None:
     endpoint = output.split("takes calls at ")[1].split(maxsplit=1)[0]
     program = [sys.executable, "-m", "rie", "invoke", "--endpoint", endpoint]
 
-    assert subprocess.run(program, capture_output=True, check=False).returncode == 2
+    done = subprocess.run(program, capture_output=True, check=False, timeout=LIMIT)
+    assert done.returncode == 2
