@@ -150,9 +150,21 @@ def _transmit(sock: _socket.socket, head: bytes, body: bytes) -> bool:
         sent = sock.sendmsg((head, body))
         if sent < len(head) + len(body):  # a signal came in between
             sock.sendall((head + body)[sent:])
-    except OSError:
+    except OSError as error:
+        if _came_from_a_handler(error):
+            raise
         return False
     return True
+
+
+def _came_from_a_handler(error: OSError) -> bool:
+    """Whether a signal handler of the user's raised it, while the socket was waited for.
+
+    Many an exception of theirs is an OSError (TimeoutError, for one), and none of them is about
+    the connection. The socket's own are raised by the call itself: no frame lies below it.
+    """
+    trace = error.__traceback__
+    return trace is not None and trace.tb_next is not None
 
 
 def _receive(sock: _socket.socket) -> Reply:
@@ -254,6 +266,8 @@ class _Reader:
         try:
             data = self._socket.recv(RECEIVE_SIZE)
         except OSError as error:
+            if _came_from_a_handler(error):
+                raise
             raise ConnectionLost(str(error), answered=answered) from error
         if not data:
             raise ConnectionLost("closed by the Runtime API", answered=answered)
@@ -264,6 +278,8 @@ class _Reader:
             try:
                 size = self._socket.recv_into(view)
             except OSError as error:
+                if _came_from_a_handler(error):
+                    raise
                 raise ConnectionLost(str(error), answered=True) from error
             if not size:
                 raise ConnectionLost("closed in the middle of a body", answered=True)

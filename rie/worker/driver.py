@@ -248,7 +248,9 @@ class EnvironmentDriver:
         """Give the caller who asked for the end of the log its outcome, now that it is whole."""
         if self._owed is not None:
             (reply, outcome), self._owed = self._owed, None
-            reply(outcome, self.log.end_tail())
+            tail = self.log.end_tail()
+            self.log.flush()  # what its caller is given stands in the log by then
+            reply(outcome, tail)
 
     def _complete(self, action: Complete) -> None:
         reply = self._replies.pop(action.invocation.request_id)

@@ -7,6 +7,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any, cast
 
 import pytest
 
@@ -14,6 +15,8 @@ from bootstrap.wire import (
     Connection,
     ConnectionLost,
     MalformedReply,
+    _receive,
+    _transmit,
     connect_to_first,
     header_value,
 )
@@ -293,6 +296,40 @@ def test_a_request_that_was_broken_off_leaves_no_answer_for_the_next() -> None:
 
     assert reply.body == b"hi"
     assert [request.connection for request in api.requests] == [0, 1]
+
+
+class Interrupted:
+    """A socket in whose every call a signal handler of the user's raises."""
+
+    def __init__(self, received: bytes = b"") -> None:
+        self.received = received
+
+    def sendmsg(self, _: object) -> int:
+        raise TimeoutError("the user's own")
+
+    def recv(self, size: int) -> bytes:
+        data, self.received = self.received[:size], b""
+        if not data:
+            raise TimeoutError("the user's own")
+        return data
+
+    def recv_into(self, _: object) -> int:
+        raise TimeoutError("the user's own")
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        pytest.param(lambda: _transmit(cast("Any", Interrupted()), GET, b""), id="sending"),
+        pytest.param(lambda: _receive(cast("Any", Interrupted())), id="waiting for a reply"),
+        pytest.param(lambda: _receive(cast("Any", Interrupted(OK[:-1]))), id="within a body"),
+    ],
+)
+def test_what_a_signal_handler_raises_is_no_end_of_the_connection(
+    call: Callable[[], object],
+) -> None:
+    with pytest.raises(TimeoutError, match="the user's own"):
+        call()
 
 
 def test_an_address_where_nobody_listens_is_an_error_at_once() -> None:
