@@ -187,10 +187,9 @@ class _Call:
 
 
 def _identity(invocation: Invocation) -> bytes:
-    trace = invocation.tracing
     lines = (
         f"X-Amzn-RequestId: {invocation.request_id}\r\n"
-        f"X-Amzn-Trace-Id: {trace.value if trace else ''}\r\n"
+        f"X-Amzn-Trace-Id: {invocation.tracing.value}\r\n"
     )
     return checked(lines.encode("latin-1"), 2)
 

@@ -94,13 +94,12 @@ class ParkedPoll:
 
 def next_headers(invocation: Invocation, deadline_ms: int) -> bytes:
     """Put together the headers of a /next; what is empty is left out."""
-    trace = invocation.tracing
     lines = checked(
         f"Lambda-Runtime-Aws-Request-Id: {invocation.request_id}\r\n"
         f"Lambda-Runtime-Deadline-Ms: {deadline_ms}\r\n"
         f"Lambda-Runtime-Invoked-Function-Arn: {invocation.arn}\r\n"
         f"Lambda-Runtime-Invocation-Id: {invocation.invocation_id}\r\n"
-        f"Lambda-Runtime-Trace-Id: {trace.value if trace else ''}\r\n".encode("latin-1"),
+        f"Lambda-Runtime-Trace-Id: {invocation.tracing.value}\r\n".encode("latin-1"),
         5,
     )
     if invocation.client_context or invocation.cognito_identity or invocation.tenant_id:

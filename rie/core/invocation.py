@@ -22,6 +22,9 @@ InvocationType = Literal["RequestResponse", "Event", "DryRun"]
 JSON = b"application/json"
 
 
+UNTRACED = Tracing("Sampled=0", sampled=False)  # where nobody has made a trace
+
+
 @value
 class Invocation:
     """One run of the function, as the caller asked for it.
@@ -35,7 +38,7 @@ class Invocation:
     payload: Payload
     arn: str
     version: str = "$LATEST"
-    tracing: Tracing | None = None
+    tracing: Tracing = UNTRACED
     content_type: bytes = JSON
     client_context: bytes | None = None  # JSON, decoded from the header's base64
     cognito_identity: bytes | None = None  # JSON

@@ -22,7 +22,7 @@ from rie.core.events import (
 )
 from rie.core.exit_status import ExitStatus
 from rie.core.function import FunctionConfiguration
-from rie.core.invocation import Failure, Invocation, Outcome, Success
+from rie.core.invocation import UNTRACED, Failure, Invocation, Outcome, Success
 from rie.core.platform import InvocationEnd, PlatformEvent, Tracing
 
 TIMEOUT = 3.0
@@ -40,7 +40,7 @@ def make_function(
 
 
 def make_invocation(
-    request_id: str = "id-1", *, invocation_id: str = "nonce", tracing: Tracing | None = None
+    request_id: str = "id-1", *, invocation_id: str = "nonce", tracing: Tracing = UNTRACED
 ) -> Invocation:
     return Invocation(
         request_id=request_id,

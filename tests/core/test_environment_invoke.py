@@ -29,7 +29,7 @@ from rie.core.events import (
     ProcessesGone,
     SendInvocation,
 )
-from rie.core.invocation import Failure, Success
+from rie.core.invocation import UNTRACED, Failure, Success
 from rie.core.platform import Report, RuntimeDone, Start, Tracing
 from rie.core.states import Phase, RuntimeState
 from tests.core.makers import (
@@ -57,7 +57,7 @@ def test_an_invocation_is_sent_to_the_parked_poll_before_anything_is_told() -> N
 
     assert actions == [
         SendInvocation("poll", make_invocation(), 2.0 + TIMEOUT),
-        Emit(Start(at=2.0, request_id="id-1", version="$LATEST")),
+        Emit(Start(at=2.0, request_id="id-1", version="$LATEST", tracing=UNTRACED)),
     ]
     assert (environment.phase, environment.runtime) == (Phase.INVOKE, RuntimeState.RUNNING)
     assert environment.deadline == 2.0 + TIMEOUT
@@ -111,6 +111,7 @@ def test_the_next_poll_after_an_answer_reports_and_frees_the_environment() -> No
             error_type=None,
             duration=0.75,
             produced_bytes=len(b'"ok"'),
+            tracing=UNTRACED,
         ),
         Report(
             at=2.75,
@@ -121,6 +122,7 @@ def test_the_next_poll_after_an_answer_reports_and_frees_the_environment() -> No
             memory_size=128,
             max_memory_used=51,
             init_duration=1.0,
+            tracing=UNTRACED,
         ),
     ]
     assert environment.phase is Phase.READY
