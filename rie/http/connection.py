@@ -332,6 +332,7 @@ class Connection(asyncio.Protocol):
     def _run_held(self) -> None:
         if self._running or self._phase is CLOSED:
             return
+        self._look_closer()  # it may have been scheduled when something was unusual
         at = self._run(self._held, len(self._held))
         if self._held:
             del self._held[:at]

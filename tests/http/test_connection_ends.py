@@ -65,6 +65,22 @@ async def park(client: Client, parking: Parking) -> Exchange:
     return parking.parked[-1]
 
 
+async def test_a_second_request_waits_for_the_first_whatever_was_scheduled_before() -> None:
+    parking = Parking()
+
+    async with serving(parking) as served, await served.connect() as client:
+        first = await park(client, parking)
+        (connection,) = served.server.connections
+        connection._run_held()  # as call_soon does, after an exchange that was unusual
+        await client.send(post(b"second"))
+        await until(lambda: connection._held)
+        ok(first)
+
+        assert (await client.answer()).body == b"ok"
+        assert (await client.answer()).body == b"second"
+        assert connection._quick
+
+
 @pytest.mark.parametrize("leave", [Client.hang_up, Client.reset, Client.shut_down_sending])
 async def test_a_poller_that_goes_away_while_parked_is_noticed(leave: object) -> None:
     assert callable(leave)
