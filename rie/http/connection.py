@@ -236,9 +236,10 @@ class Connection(asyncio.Protocol):
     def respond(self, exchange: Exchange, response: Response) -> None:
         """See Exchange.respond."""
         if self._quick and exchange is self._exchange and len(response.body) < SMALL:
-            self._write(self._answers.whole(response))
+            answer = self._answers.whole(response)
             self._exchange = None
             exchange.answered = True
+            self._write(answer)  # last: it may call pause_writing, which asks what there is to do
             return
         self._respond(exchange, response)
 
