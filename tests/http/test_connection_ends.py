@@ -20,8 +20,10 @@ from tests.http.wire import (
     echo_body,
     everywhere,
     get,
+    pause_reading,
     post,
     refuse_body,
+    resume_reading,
     serving,
     until,
 )
@@ -63,6 +65,29 @@ async def park(client: Client, parking: Parking) -> Exchange:
     await client.send(get())
     await until(lambda: len(parking.parked) > before)
     return parking.parked[-1]
+
+
+async def test_a_client_that_reads_late_gets_every_answer() -> None:
+    def answer(exchange: Exchange) -> None:
+        exchange.respond(Response(200, b"x" * 60_000))
+
+    async with serving(answer) as served, await served.connect() as client:
+        await client.ask(get())
+        (connection,) = served.server.connections
+        pause_reading(client)
+        asked = 0
+        while not connection._writing_paused:
+            await client.send(get())
+            asked += 1
+            await asyncio.sleep(0)
+            assert asked < 10_000
+        for _ in range(3):
+            await client.send(get())
+        resume_reading(client)
+
+        for _ in range(asked + 3):
+            assert len((await client.answer()).body) == 60_000
+        await until(lambda: connection._quick)
 
 
 async def test_a_second_request_waits_for_the_first_whatever_was_scheduled_before() -> None:
