@@ -146,7 +146,7 @@ class _Post:
         # Only /response has a mode. `buffered` is refused as well: the official emulator does.
         mode = headers.get(_RESPONSE_MODE) if self._kind == "response" else None
         request_id = head.params["id"]
-        invocation_id = None if echoed is None else str(echoed, "latin-1")
+        invocation_id = str(echoed, "latin-1") if echoed else None
         try:
             if exchange.complete and not mode and len(exchange.body) <= MAX_RESPONSE_PAYLOAD:
                 outcome = self._outcome(exchange)
@@ -179,10 +179,10 @@ class _Post:
             error_type = _error_type(headers.get(_ERROR_TYPE))
             return Failure(error_type, payload, content_type=shown_type)
         trailers = exchange.trailers
-        if trailers and _ERROR_TYPE in trailers:
+        if trailers and (failed := trailers.get(_ERROR_TYPE)):
             # A runtime that streams says so in trailers when it fails after the first byte.
             document = _decoded(trailers.get(_ERROR_BODY, b""))
-            return Failure(_error_type(trailers[_ERROR_TYPE]), document)
+            return Failure(_error_type(failed), document)
         return Success(body, headers.get(b"content-type", JSON))
 
     def spoiled(self, exchange: Exchange, reason: BodyError) -> None:

@@ -639,6 +639,30 @@ def test_a_failure_in_the_middle_of_a_stream_comes_in_its_trailers(
     assert answer.body == error
 
 
+def test_a_trailer_without_an_error_type_is_no_failure(
+    function: ScriptedFunction, runtime: ScriptedRuntime
+) -> None:
+    call, event = begin(function, runtime)
+    trailers = (("Lambda-Runtime-Function-Error-Type", ""),)
+
+    assert runtime.main.respond(event.request_id, b'"all"', trailers=trailers).status == 202
+
+    answer = call.read_response()
+    assert answer.header("X-Amz-Function-Error") is None
+    assert answer.body == b'"all"'
+
+
+def test_an_empty_invocation_id_is_none(
+    function: ScriptedFunction, runtime: ScriptedRuntime
+) -> None:
+    call, event = begin(function, runtime)
+    headers = (("Lambda-Runtime-Invocation-Id", ""),)
+
+    assert runtime.main.respond(event.request_id, b'"mine"', headers).status == 202
+
+    assert call.read_response().body == b'"mine"'
+
+
 # Bodies that do not arrive whole
 
 
