@@ -17,7 +17,7 @@ from bootstrap.errors import API_FAILURE, ErrorReport, Fault, RuntimeApiError
 from bootstrap.handler import EventLoop, load
 from bootstrap.marshal import marshal_result, unmarshal_event
 from bootstrap.termination import die_by_sigterm
-from bootstrap.wire import MalformedReply
+from bootstrap.wire import MalformedReply, came_from_a_handler
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -117,6 +117,8 @@ class Runtime:
             self._log_api_failure("Failed to post the init error", error)
 
     def _give_up(self, what: str, error: Exception) -> NoReturn:
+        if isinstance(error, OSError) and came_from_a_handler(error):
+            raise error  # the user's own, and no failure of the API
         self._log_api_failure(what, error)
         self._client.close()
         sys.exit(1)

@@ -151,20 +151,22 @@ def _transmit(sock: _socket.socket, head: bytes, body: bytes) -> bool:
         if sent < len(head) + len(body):  # a signal came in between
             sock.sendall((head + body)[sent:])
     except OSError as error:
-        if _came_from_a_handler(error):
+        if came_from_a_handler(error):
             raise
         return False
     return True
 
 
-def _came_from_a_handler(error: OSError) -> bool:
+def came_from_a_handler(error: OSError) -> bool:
     """Whether a signal handler of the user's raised it, while the socket was waited for.
 
     Many an exception of theirs is an OSError (TimeoutError, for one), and none of them is about
-    the connection. The socket's own are raised by the call itself: no frame lies below it.
+    the connection. What the socket raises comes from a frame of this module, theirs does not.
     """
     trace = error.__traceback__
-    return trace is not None and trace.tb_next is not None
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace is not None and trace.tb_frame.f_globals is not globals()
 
 
 def _receive(sock: _socket.socket) -> Reply:
@@ -266,7 +268,7 @@ class _Reader:
         try:
             data = self._socket.recv(RECEIVE_SIZE)
         except OSError as error:
-            if _came_from_a_handler(error):
+            if came_from_a_handler(error):
                 raise
             raise ConnectionLost(str(error), answered=answered) from error
         if not data:
@@ -278,7 +280,7 @@ class _Reader:
             try:
                 size = self._socket.recv_into(view)
             except OSError as error:
-                if _came_from_a_handler(error):
+                if came_from_a_handler(error):
                     raise
                 raise ConnectionLost(str(error), answered=True) from error
             if not size:

@@ -49,7 +49,7 @@ class Run:
 
     invocation: Invocation
     began: float
-    deadline: float
+    deadline: float  # its own, which its runtime is told; the environment's may come before
     started: bool = False  # its START has been told
     post: object = None  # the exchange that is bringing its answer
     told: Verdict | None = None  # what its caller has been told; of success its size too

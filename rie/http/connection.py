@@ -138,7 +138,7 @@ class Connection(asyncio.Protocol):
         self._take(data)
 
     def _take(self, data: bytes) -> None:
-        self._look_closer()
+        self.look_closer()
         if self._held:
             self._held += data
             self._run_held()
@@ -149,12 +149,6 @@ class Connection(asyncio.Protocol):
             self._regulate_reading()
         else:
             self._relax()
-
-    def _look_closer(self) -> None:
-        """Leave the quick way: something about this connection is to be minded."""
-        if self._quick:
-            self._quick = False
-            self._phase = HEAD if self._exchange is None else BUSY
 
     def _relax(self) -> None:
         """Go back to the quick way, when nothing is left to be minded."""
@@ -173,7 +167,7 @@ class Connection(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """Note that the peer sends no more; keep the connection while it is owed an answer."""
-        self._look_closer()
+        self.look_closer()
         self._eof = True
         self._run_held()  # ends what can only be ended now: a head, a body, nothing
         exchange = self._exchange
@@ -202,7 +196,7 @@ class Connection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """Begin no further exchange while the client does not read."""
-        self._look_closer()
+        self.look_closer()
         self._writing_paused = True
 
     def resume_writing(self) -> None:
@@ -246,7 +240,7 @@ class Connection(asyncio.Protocol):
     def _respond(self, exchange: Exchange, response: Response) -> None:
         if exchange.answered:
             raise RuntimeError(f"answered twice: {exchange!r}")
-        self._look_closer()
+        self.look_closer()
         if exchange is not self._exchange or self._phase is CLOSED:
             return  # the peer is gone
         unread = self._body is not None
@@ -264,23 +258,21 @@ class Connection(asyncio.Protocol):
             self._phase = HEAD
             self._watch_idle()
             self._relax()
-        if not self._quick:
-            self._go_on_soon()
-
-    def _go_on_soon(self) -> None:
-        # Not from within respond(): the next endpoint is no business of its caller.
-        if not self._running:
+        if not self._running and (self._held or self._eof or self._reading_paused):
+            # Not from within respond(): the next endpoint is no business of its caller.
             self._server.loop.call_soon(self._run_held)
 
     def awaits(self, exchange: Exchange) -> bool:
         """Say whether this exchange is the one that is to be answered, to a peer that is there."""
         return exchange is self._exchange and self._phase is not CLOSED
 
-    def mind_the_end(self) -> None:
-        """Note that the server is closing."""
-        self._look_closer()
-
     # Called by the server
+
+    def look_closer(self) -> None:
+        """Leave the quick way: something about this connection is to be minded."""
+        if self._quick:
+            self._quick = False
+            self._phase = HEAD if self._exchange is None else BUSY
 
     @property
     def idle(self) -> bool:
@@ -333,7 +325,7 @@ class Connection(asyncio.Protocol):
     def _run_held(self) -> None:
         if self._running or self._phase is CLOSED:
             return
-        self._look_closer()  # it may have been scheduled when something was unusual
+        self.look_closer()  # it may have been scheduled when something was unusual
         at = self._run(self._held, len(self._held))
         if self._held:
             del self._held[:at]

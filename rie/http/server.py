@@ -83,7 +83,7 @@ class Server:
             return
         self.closing = True
         for connection in self.connections:
-            connection.mind_the_end()
+            connection.look_closer()
         self._listener.close()
         self._all_gone = asyncio.Event()
         await asyncio.sleep(0)  # what was accepted or written in this turn of the loop

@@ -529,6 +529,31 @@ def test_sigterm_while_parked_runs_the_hooks_and_ends_it(
     assert (finished.code, finished.out, finished.err) == (code, out, "")
 
 
+def test_what_a_signal_handler_raises_while_it_is_parked_is_not_blamed_on_the_api(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "app.py").write_text(
+        "import signal\n"
+        "def alarm(*_):\n"
+        "    raise TimeoutError('the function\\'s own')\n"
+        "signal.signal(signal.SIGALRM, alarm)\n"
+        "def handler(event, context):\n"
+        "    return event\n"
+    )
+
+    with ScriptedApi(Event(), ACCEPTED) as api:
+        process = start_bootstrap(api, tmp_path, "app.handler")
+        api.wait_for_requests(3)
+        wait_until_parked(process)
+        process.send_signal(signal.SIGALRM)
+        finished = finish(process)
+
+        assert len(api.requests) == 3
+    assert finished.code == 1
+    assert finished.err.endswith("TimeoutError: the function's own\n")
+    assert "LAMBDA_RUNTIME" not in finished.out
+
+
 def test_sigterm_in_the_middle_of_a_handler_ends_it(tmp_path: Path) -> None:
     (tmp_path / "app.py").write_text(HOOKS.format(hook=""))
 
