@@ -30,6 +30,7 @@ AWS Lambda's execution model on this machine.
 Commands:
   run      run a function as AWS Lambda runs it, and take calls for it
   invoke   call a function that is running
+  doctor   show which of Lambda's limits this machine enforces, and by what
 
 `rie COMMAND --help` explains one. `rie --version` prints the version."""
 
@@ -55,6 +56,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
             help_text = (invoke.USAGE, invoke.ABOUT, invoke.OPTIONS)
             return _guarded("rie invoke", lambda: invoke.invoke(rest, os.environ), help_text)
+        case ["doctor", *rest]:
+            from rie.commands import doctor  # noqa: PLC0415 - only what is asked for
+
+            help_text = (doctor.USAGE, doctor.ABOUT, doctor.OPTIONS)
+            return _guarded("rie doctor", lambda: doctor.doctor(rest, os.environ), help_text)
         case [unknown, *_]:
             return _guarded("rie", lambda: _unknown(unknown))
         case _:  # pragma: no cover - the cases above are all there are

@@ -32,11 +32,12 @@ from rie.http.buffers import BufferPool
 from rie.http.exchange import Exchange
 from rie.http.server import Server
 from rie.invoker import Invoker, new_ids, tracing
+from rie.sandbox.facts import facts, lacking
 from rie.settings import Address, Settings, SettingsError
 from rie.telemetry.diary import get_diary
 from rie.worker.driver import EnvironmentDriver, Owner
 from rie.worker.fleet import Fleet, Work
-from rie.worker.sandbox import reserved_in
+from rie.worker.variables import reserved_in
 
 # How long answers that are due may take to leave when everything is being ended, in seconds.
 FLUSH_GRACE = 1.0
@@ -224,6 +225,7 @@ class Emulator:
             owner,
             loop=self._loop,
             spawn=self._spawn,
+            freezes=self.settings.freeze,
             prepared=ground.runtime,
             closed=closed,
         )
@@ -259,7 +261,16 @@ class Emulator:
             diary.warning("a reserved variable is not passed to the function", variable=name)
         for notice in settings.notices:
             diary.warning(notice)
+        self._tell_bounds()
         diary.info("listening", invoke_api=self.invoke_api, function=settings.function_name)
+
+    def _tell_bounds(self) -> None:
+        """Say once what this machine does not enforce, and how it does the rest."""
+        machine = self._groundwork.machine
+        missing = lacking(machine)
+        if missing:
+            get_diary().warning("not enforced on this machine; see rie doctor", **missing)
+        get_diary().debug("bounds", **{each.feature: each.mechanism for each in facts(machine)})
 
 
 def _nobody(outcome: Outcome, tail: bytes | None) -> None:

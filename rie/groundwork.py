@@ -10,15 +10,19 @@ from __future__ import annotations
 import errno
 import os
 import socket
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 from rie.core.arn import FunctionName
 from rie.core.errors import RieError
 from rie.core.function import FunctionConfiguration
-from rie.http.listening import listen
+from rie.http.listening import BACKLOG, listen
+from rie.sandbox.machine import Machine, SandboxError
+from rie.sandbox.sandbox import Sandbox
+from rie.sandbox.wanted import RUNTIME_API_PORT, Wanted
 from rie.settings import Address, Settings, SettingsError
 from rie.telemetry.about import About
 from rie.telemetry.figures import epoch_offset
@@ -35,10 +39,10 @@ from rie.telemetry.stream import (
 )
 from rie.telemetry.text import TextRenderer
 from rie.version import __version__
-from rie.worker import sandbox
+from rie.worker import entrypoint, variables
 from rie.worker.entrypoint import LaunchError
 from rie.worker.output import Output
-from rie.worker.process import Launch, RuntimeProcess
+from rie.worker.process import Launch, RuntimeProcess, start_process
 
 RUNTIME_VERSION = f"rie:{__version__}"
 
@@ -54,6 +58,7 @@ class EnvironmentGround:
     """What one environment stands on. `runtime` is there only if it has been started."""
 
     listener: socket.socket
+    sandbox: Sandbox
     launch: Launch
     output: Output
     log: LogStream
@@ -63,7 +68,7 @@ class EnvironmentGround:
         """Start the runtime now, ahead of the event loop."""
         output = self.output
         try:
-            self.runtime = RuntimeProcess.start(
+            self.runtime = start_process(
                 self.launch, output.child_output, (output.child_telemetry,)
             )
         except LaunchError as error:
@@ -71,11 +76,12 @@ class EnvironmentGround:
 
     def abandon(self) -> None:
         """Undo all of it: the emulator will not begin."""
-        if isinstance(self.runtime, RuntimeProcess):
+        if self.runtime is not None and not isinstance(self.runtime, LaunchError):
             self.runtime.kill_now()
         self.listener.close()
         self.output.close()
         self.log.close()
+        self.sandbox.close()
 
 
 class Groundwork:
@@ -87,6 +93,7 @@ class Groundwork:
         self.call_soon: CallSoon = _at_once  # the loop's own, once there is a loop
         self.invoke_listener: socket.socket | None = None
         self.first: EnvironmentGround | None = None
+        self._machine: Machine | None = None
         self._log = StreamSink(log_to, self._soon)
 
     def lay(self) -> None:
@@ -113,7 +120,9 @@ class Groundwork:
         behind then.
         """
         with ExitStack() as undoing:
-            listener = _listen("--runtime-api", address) if address else _listen_anywhere()
+            sandbox = self._sandbox()
+            undoing.callback(sandbox.close)
+            listener = _listener(sandbox, address)
             undoing.callback(listener.close)
             try:
                 log = self._log_stream()
@@ -123,13 +132,34 @@ class Groundwork:
                 why = f"an environment's output and log cannot be set up: {_reason(error)}"
                 raise GroundworkError(why) from error
             undoing.pop_all()
-        launch = self._launch(_reachable(listener), log.name, output.child_telemetry)
-        return EnvironmentGround(listener, launch, output, log)
+        launch = self._launch(sandbox, _reachable(listener), log.name, output.child_telemetry)
+        return EnvironmentGround(listener, sandbox, launch, output, log)
+
+    @property
+    def machine(self) -> Machine:
+        """What this machine can do for environments. Raises GroundworkError."""
+        if self._machine is None:
+            try:
+                self._machine = Machine(wanted_of(self.settings))
+            except SandboxError as error:
+                raise GroundworkError(str(error)) from error
+        return self._machine
+
+    def _sandbox(self) -> Sandbox:
+        try:
+            return self.machine.open()
+        except SandboxError as error:
+            raise GroundworkError(str(error)) from error
+        except OSError as error:
+            why = f"an environment's bounds cannot be set up: {_reason(error)}"
+            raise GroundworkError(why) from error
 
     def finish(self) -> None:
         """Give the log's reader a last moment, when everything has ended."""
         self._log.flush()
         self._log.finish()
+        if self._machine is not None:
+            self._machine.close()
 
     def abandon(self) -> None:
         """Undo what was laid ahead and not taken over."""
@@ -157,13 +187,15 @@ class Groundwork:
         )
         return LogStream(name, _renderer(settings, about), sinks)
 
-    def _launch(self, runtime_api: str, log_stream: str, telemetry: int) -> Launch:
+    def _launch(
+        self, sandbox: Sandbox, runtime_api: str, log_stream: str, telemetry: int
+    ) -> Launch:
         settings = self.settings
-        variables = sandbox.runtime_environment(
+        environment = variables.runtime_environment(
             self.function,
-            settings.environment,
+            {**sandbox.variables, **settings.environment},
             runtime_api=runtime_api,
-            task_root=settings.task_root,
+            task_root=sandbox.inside(settings.task_root),
             log_group=settings.log_group,
             log_stream=log_stream,
             log_format=settings.log_format,
@@ -172,7 +204,8 @@ class Groundwork:
         )
         return Launch(
             command=settings.command,
-            environment=variables,
+            environment=environment,
+            sandbox=sandbox,
             folder=settings.working_directory or settings.task_root,
             search_path=os.environ.get("PATH"),
             # Random, as an address is not: a user's shell may have exported that.
@@ -203,6 +236,38 @@ def function_of(settings: Settings) -> FunctionConfiguration:
     )
 
 
+def wanted_of(settings: Settings) -> Wanted:
+    """Read off the settings what environments are to be held to."""
+    port = settings.runtime_api[1] if settings.runtime_api is not None else 0
+    return Wanted(
+        memory_size=settings.memory_size,
+        task_root=settings.task_root,
+        bounded=settings.sandbox,
+        tmp_size=settings.tmp_size,
+        network=settings.network,
+        runtime_api_port=port or RUNTIME_API_PORT,
+        egress=settings.egress,
+        freeze=settings.freeze,
+        writable=settings.writable,
+        cpu_scaling=settings.cpu_scaling,
+        user=settings.user,
+        needs=tuple(_needs(settings)),
+    )
+
+
+def _needs(settings: Settings) -> Iterator[Path]:
+    """Yield the files of this machine that the runtime is made of, as far as can be seen."""
+    folder = settings.working_directory or settings.task_root
+    with suppress(LaunchError):
+        program = entrypoint.find(settings.command, folder, os.environ.get("PATH"))
+        yield Path(program.executable)
+        yield Path(program.executable).resolve()
+    for word in settings.command[1:]:
+        if word.startswith(os.sep) and os.path.exists(word):  # noqa: PTH110 - any text may come
+            yield Path(word)
+    yield Path(__file__).parent.parent  # where the package bootstrap is, beside rie
+
+
 def lay_groundwork(settings: Settings, log_to: int = 1) -> Groundwork:
     """Bind and start what comes first. The log goes to the file descriptor `log_to`."""
     ground = Groundwork(settings, function_of(settings), log_to)
@@ -221,6 +286,16 @@ def _renderer(settings: Settings, about: About) -> Renderer:
         system_level=settings.system_log_level,
         application_level=settings.application_log_level,
     )
+
+
+def _listener(sandbox: Sandbox, address: Address | None) -> socket.socket:
+    """Take the sandbox's own, inside an isolated network, or open one."""
+    if sandbox.listener is not None:
+        listener, sandbox.listener = sandbox.listener, None
+        listener.listen(BACKLOG)
+        listener.setblocking(False)
+        return listener
+    return _listen("--runtime-api", address) if address else _listen_anywhere()
 
 
 def _listen(option: str, address: Address) -> socket.socket:

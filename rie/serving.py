@@ -14,9 +14,9 @@ from contextlib import suppress
 
 from rie.emulator import Emulator
 from rie.groundwork import Groundwork
+from rie.sandbox import launcher
 from rie.settings import Settings
 from rie.telemetry.diary import get_diary
-from rie.worker.process import adopt_orphans
 
 EXIT_INTERRUPTED = 130
 
@@ -29,7 +29,10 @@ def run_forever(settings: Settings, groundwork: Groundwork, early: Sequence[int]
     diary = get_diary()
     diary.configure(settings.log_level, settings.diary_format)
     diary.hold()  # until the first environment is up: importing structlog takes 70 ms
-    adopt_orphans()
+    if not launcher.is_built():
+        from rie.worker.bare_process import adopt_orphans  # noqa: PLC0415 - else supervisors do
+
+        adopt_orphans()
     try:
         import uvloop  # noqa: PLC0415 - where there is none, asyncio's own loop will do
     except ImportError:

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from rie.core.assignment import OnBusy
 from rie.core.errors import RieError
-from rie.core.limits import INIT_TIMEOUT, MEMORY_RANGE_MB, TIMEOUT_RANGE
+from rie.core.limits import INIT_TIMEOUT, MEMORY_RANGE_MB, TIMEOUT_RANGE, TMP_RANGE_MB
+from rie.sandbox.wanted import Identity, Network
 from rie.telemetry.diary import DiaryFormat, DiaryLevel
 from rie.telemetry.lines import Level, SystemLevel
 
@@ -80,6 +81,16 @@ class Settings:
     idle_timeout: float | None = None  # None: kept until the emulator ends
     max_lifetime: float | None = None
 
+    # The bounds of an environment
+    sandbox: bool = True  # False: processes of this machine like any others, only watched
+    tmp_size: int = 512
+    network: Network = "host"
+    egress: bool = True  # from an isolated network to the outside
+    freeze: bool = False  # everything stands still between invocations
+    writable: bool = False  # files outside of /tmp too
+    cpu_scaling: bool = False  # processors in proportion to the memory
+    user: Identity | None = None  # uid and gid; None: Lambda's, where started as root
+
     # Addresses
     listen: Address = ("127.0.0.1", 8080)  # the Invoke API
     runtime_api: Address | None = None  # of the first environment; None: a port from the kernel
@@ -106,6 +117,7 @@ class Settings:
         self._check_function()
         self._check_quotas()
         self._check_environments()
+        self._check_sandbox()
         self._check_addresses()
         for name, choice in CHOICES.items():
             self._require(name, getattr(self, name) in choice, f"must be {one_of(choice)}")
@@ -155,6 +167,18 @@ class Settings:
             ok = seconds is None or _positive(seconds)
             self._require(name, ok, "must be more than 0 seconds")
 
+    def _check_sandbox(self) -> None:
+        least, most = TMP_RANGE_MB
+        self._require(
+            "tmp_size", least <= self.tmp_size <= most, f"must be from {least} to {most} MB"
+        )
+        if not self.sandbox:
+            for name, default in _BOUNDS.items():
+                self._require(name, getattr(self, name) == default, "needs the sandbox")
+        self._require(
+            "egress", self.egress or self.network == "isolated", "needs --network isolated"
+        )
+
     def _check_addresses(self) -> None:
         for name in ("listen", "runtime_api"):
             address = getattr(self, name)
@@ -168,9 +192,18 @@ class Settings:
             raise SettingsError(name, getattr(self, name), why)
 
 
+# What makes no sense without a sandbox.
+_BOUNDS: dict[str, object] = {
+    "network": "host",
+    "freeze": False,
+    "cpu_scaling": False,
+    "user": None,
+}
+
 CHOICES: dict[str, tuple[str, ...]] = {
     "init": get_args(Init),
     "on_busy": get_args(OnBusy),
+    "network": get_args(Network),
     "log_format": get_args(LogFormat),
     "application_log_level": get_args(Level),
     "system_log_level": get_args(SystemLevel),

@@ -25,7 +25,7 @@ from rie.options import (
     whole_number,
 )
 from rie.settings import CHOICES, Settings, SettingsError
-from rie.worker.sandbox import CREDENTIALS, reserved_in
+from rie.worker.variables import CREDENTIALS, reserved_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -56,6 +56,27 @@ def variable_name(value: str) -> str:
     if reserved_in({value: ""}):
         raise BadValueError("is set by Lambda; it has an option of its own or is not yours to set")
     return value
+
+
+def identity(value: str) -> tuple[int, int]:
+    """Take UID, UID:GID, or names; the group is the user's own where it is not said."""
+    import grp  # noqa: PLC0415 - only where it is asked for
+    import pwd  # noqa: PLC0415 - as above
+
+    user, colon, group = value.partition(":")
+    if not user or (colon and not group):
+        raise BadValueError("must be UID or UID:GID")
+    try:
+        entry = pwd.getpwuid(int(user)) if user.isdecimal() else pwd.getpwnam(user)
+    except (KeyError, OverflowError):
+        if not user.isdecimal() or not group:
+            raise BadValueError("names no user of this machine") from None
+    else:
+        user, group = str(entry.pw_uid), group or str(entry.pw_gid)
+    try:
+        return int(user), int(group) if group.isdecimal() else grp.getgrnam(group).gr_gid
+    except KeyError:
+        raise BadValueError("names no group of this machine") from None
 
 
 log_level = choice(
@@ -208,6 +229,74 @@ OPTIONS: tuple[Option, ...] = (
         help="End an environment of this age, between calls.",
         default="never",
         group="Execution environments",
+    ),
+    Option(
+        name="tmp-size",
+        parse=whole_number,
+        metavar="MB",
+        help="The size of the function's own /tmp, from 512 to 10240.",
+        default="512",
+        group="Bounds",
+    ),
+    Option(
+        name="writable",
+        parse=boolean,
+        switch=True,
+        help="Let the function write to files outside of /tmp, as far as its user may.",
+        default="no, as on AWS",
+        group="Bounds",
+    ),
+    Option(
+        name="user",
+        parse=identity,
+        metavar="UID[:GID]",
+        help="Who the function runs as.",
+        default="993:990, Lambda's own, where started as root and where that user can read "
+        "what it needs",
+        group="Bounds",
+    ),
+    Option(
+        name="network",
+        parse=choice(*CHOICES["network"]),
+        metavar="KIND",
+        help="This machine's network (host), or one of its own (isolated) in which nothing but "
+        "its Runtime API answers, at 127.0.0.1:9001.",
+        default="host",
+        group="Bounds",
+    ),
+    Option(
+        name="egress",
+        parse=boolean,
+        switch=True,
+        help="Let a function with an isolated network reach the outside.",
+        default="yes",
+        group="Bounds",
+    ),
+    Option(
+        name="cpu-scaling",
+        parse=boolean,
+        switch=True,
+        help="Give the function a processor's time for each 1,769 MB of memory, as AWS does.",
+        default="no",
+        group="Bounds",
+    ),
+    Option(
+        name="freeze",
+        parse=boolean,
+        switch=True,
+        help="Stop everything in an environment between invocations, as AWS does.",
+        default="no",
+        group="Bounds",
+    ),
+    Option(
+        name="sandbox",
+        parse=boolean,
+        switch=True,
+        help="Hold environments to Lambda's bounds, as far as this machine can: memory, /tmp, "
+        "read-only files, descriptors, processes. `rie doctor` says how far. Without, they are "
+        "processes like any others.",
+        default="yes",
+        group="Bounds",
     ),
     Option(
         name="listen",

@@ -52,7 +52,7 @@ from rie.telemetry.figures import epoch_offset
 from rie.telemetry.stream import LogStream
 from rie.worker.entrypoint import LaunchError
 from rie.worker.output import Output
-from rie.worker.process import Launch, RuntimeProcess
+from rie.worker.process import Launch, RuntimeProcess, start_process
 
 # Tells the caller what became of its invocation, with the end of the log where asked for.
 Reply = Callable[[Outcome, bytes | None], None]
@@ -98,6 +98,7 @@ class EnvironmentDriver:
         *,
         loop: asyncio.AbstractEventLoop,
         spawn: Callable[[Coroutine[object, object, None]], object],
+        freezes: bool = False,
         prepared: RuntimeProcess | LaunchError | None = None,
         closed: Callable[[], None] = lambda: None,
     ) -> None:
@@ -108,6 +109,8 @@ class EnvironmentDriver:
         self._owner = owner
         self._loop = loop
         self._spawn = spawn
+        self._freezes = freezes
+        self._frozen = False
         self._prepared = prepared
         self._runtime: RuntimeProcess | None = None
         self._closed = closed
@@ -129,7 +132,8 @@ class EnvironmentDriver:
         self._output.attach(self._loop)
         prepared = self._prepared
         # The clock of an init that is under way already began with its process.
-        at = prepared.started_at if isinstance(prepared, RuntimeProcess) else None
+        under_way = None if isinstance(prepared, LaunchError) else prepared
+        at = under_way.started_at if under_way is not None else None
         self._receive(StartRequested(), at)
 
     def assign(self, invocation: Invocation, reply: Reply) -> None:
@@ -137,6 +141,8 @@ class EnvironmentDriver:
         self._replies[invocation.request_id] = reply
         if invocation.log_tail:
             self.log.begin_tail()
+        if self._frozen:
+            self._thaw()
         self._receive(InvocationAssigned(invocation))
         if self._memory_timer is None and self._runtime is not None:
             self._watch_memory(MEMORY_INTERVAL)
@@ -163,7 +169,7 @@ class EnvironmentDriver:
         if runtime is not None:
             # What the function wrote before this call belongs before its END.
             self._output.settle()
-            memory = runtime.memory.read(now)
+            memory = runtime.peak_memory(now)
             if self._environment.phase is Phase.INIT:
                 now = max(now - waited(), runtime.started_at)
         self._receive(NextPolled(poll, memory), now)
@@ -234,6 +240,8 @@ class EnvironmentDriver:
         deadline = environment.deadline
         if deadline is not None and (self._timer is None or deadline < self._timer_at):
             self._set_timer(deadline)
+        if self._freezes and environment.phase is Phase.READY:
+            self._freeze()
 
     def _tell(self, event: platform.PlatformEvent | platform.InvocationEnd) -> None:
         self.log.platform(event)
@@ -276,7 +284,7 @@ class EnvironmentDriver:
 
     def _spawn_runtime(self) -> RuntimeProcess:
         output = self._output
-        return RuntimeProcess.start(self._launch, output.child_output, (output.child_telemetry,))
+        return start_process(self._launch, output.child_output, (output.child_telemetry,))
 
     def _not_started(self, error: LaunchError) -> None:
         get_diary().error(
@@ -292,7 +300,7 @@ class EnvironmentDriver:
         self._receive(RuntimeExited(status))
 
     async def _reset(self) -> None:
-        runtime, self._runtime = self._runtime, None
+        runtime, self._runtime, self._frozen = self._runtime, None, False
         memory = 0
         if runtime is not None:
             memory = await runtime.kill()
@@ -306,8 +314,20 @@ class EnvironmentDriver:
         self._timer = self._memory_timer = None
         self._output.close()
         self.log.close()
+        self._launch.sandbox.close()
         self._closed()
         self._owner.environment_ended(self)
+
+    def _freeze(self) -> None:
+        """Stop everything: on AWS nothing runs between invocations."""
+        if self._runtime is not None and not self._frozen:
+            self._frozen = True
+            self._runtime.freeze()
+
+    def _thaw(self) -> None:
+        self._frozen = False
+        if self._runtime is not None:
+            self._runtime.thaw()
 
     # Timers
 
@@ -342,7 +362,6 @@ class EnvironmentDriver:
         self._memory_timer = None
         if self._runtime is None:
             return
-        self._runtime.collect_orphans()
         if self.phase in _BUSY:  # an idle environment costs nothing; the next call looks again
             self._runtime.sample_memory()
             self._watch_memory(min(2 * interval, MEMORY_INTERVAL))

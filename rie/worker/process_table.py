@@ -7,12 +7,14 @@ Memory is in bytes.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _PROC = "/proc"
 _LIVE = frozenset({b"R", b"S", b"D", b"T", b"t", b"I", b"P", b"K", b"W"})
 _PR_SET_CHILD_SUBREAPER = 36
+_MOST_ASKED = 64  # processes, for their shares of memory: each costs 50 us and more
 _MARK_INTERVAL = 0.005  # seconds
 
 
@@ -32,6 +34,13 @@ def members(marker: bytes) -> Iterator[int]:
     for name in _listed(_PROC):
         if name.isdigit() and marker in _read(f"{_PROC}/{name}/environ").split(b"\0"):
             yield int(name)
+
+
+def parent(pid: int) -> int:
+    """Return the parent of a process; 0 where there is none, or no such process."""
+    with suppress(ValueError, IndexError):
+        return int(_read(f"{_PROC}/{pid}/stat").rpartition(b")")[2].split()[1])
+    return 0
 
 
 def orphans() -> Iterator[int]:
@@ -80,8 +89,15 @@ def resident(pid: int) -> int:
     return int(fields[1]) * _PAGE if len(fields) > 1 else 0
 
 
+def proportional(pid: int) -> int:
+    """Memory that a process has resident, its part only of what it shares with others."""
+    figures = _read(f"{_PROC}/{pid}/smaps_rollup")
+    start = figures.find(b"\nPss:")
+    return int(figures[start + 5 :].split(None, 1)[0]) * 1024 if start >= 0 else resident(pid)
+
+
 class PeakMemory:
-    """The highest resident memory of one process and its descendants so far.
+    """The highest resident memory of one process and its descendants, or `others`, so far.
 
     The kernel keeps the mark of each process (VmHWM), but writes a page of text to tell it:
     9 us and more, as much as all else that is done for an invocation's report. So under load
@@ -89,11 +105,13 @@ class PeakMemory:
     by the next reading.
     """
 
-    def __init__(self, pid: int) -> None:
+    def __init__(self, pid: int, others: Callable[[], Iterable[int]] | None = None) -> None:
+        self.peak = 0  # in bytes, as far as it has been looked at
+        self.together = 0  # what all held when they were last looked at, in bytes
         self._status = _open(f"{_PROC}/{pid}/status")
         self._children = _open(f"{_PROC}/{pid}/task/{pid}/children")
         self._pid = pid
-        self._peak = 0
+        self._others = others or (lambda: descendants(pid))
         self._asked = 0.0
 
     def read(self, now: float) -> int:
@@ -103,14 +121,14 @@ class PeakMemory:
         """
         if now - self._asked >= _MARK_INTERVAL:
             self._asked = now
-            self._peak = max(self._peak, self._mark())
+            self.peak = max(self.peak, self._mark())
             if _pread(self._children):
                 self._add_up()
-        return self._peak
+        return self.peak
 
     def sample(self) -> None:
         """Look at all processes together, those that other threads started too."""
-        self._peak = max(self._peak, self._mark())
+        self.peak = max(self.peak, self._mark())
         self._add_up()
 
     def exited(self, most_resident: int) -> int:
@@ -120,8 +138,8 @@ class PeakMemory:
         to its exec: it is believed only where it is more than we ever had ourselves.
         """
         if most_resident > _mark_in(_read(f"{_PROC}/self/status")):
-            self._peak = max(self._peak, most_resident)
-        return self._peak
+            self.peak = max(self.peak, most_resident)
+        return self.peak
 
     def close(self) -> None:
         """Close the files."""
@@ -131,8 +149,13 @@ class PeakMemory:
         self._status = self._children = -1
 
     def _add_up(self) -> None:
-        together = resident(self._pid) + sum(map(resident, descendants(self._pid)))
-        self._peak = max(self._peak, together)
+        everybody = (self._pid, *self._others())
+        together = sum(map(resident, everybody))
+        if len(everybody) > 1 and together > self.peak:
+            # What they share was counted twice. Only now: the kernel takes its time to tell.
+            together = sum(map(proportional, everybody[:_MOST_ASKED])) or together
+        self.together = together
+        self.peak = max(self.peak, together)
 
     def _mark(self) -> int:
         return _mark_in(_pread(self._status))

@@ -9,7 +9,7 @@ import pytest
 
 from rie.core.arn import FunctionName
 from rie.core.function import FunctionConfiguration
-from rie.worker.sandbox import RESERVED, UNRESERVED, reserved_in, runtime_environment
+from rie.worker.variables import RESERVED, UNRESERVED, reserved_in, runtime_environment
 
 
 def make_environment(

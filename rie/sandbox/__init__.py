@@ -1,0 +1,1 @@
+"""What keeps an environment to itself: its disk, its network, its view of the machine."""

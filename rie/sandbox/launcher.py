@@ -1,0 +1,165 @@
+"""Has the launcher (launcher.c) do things in a process of its own, and hears what came of it.
+
+What it is told to do is plan.py's business: words, an operation and its arguments each.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+import subprocess
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from rie.core.errors import RieError
+
+PROGRAM: Final = Path(__file__).with_name("launcher")
+
+# A step takes microseconds; an exec from a file system across a network may take its time.
+_LIMIT = 30.0  # seconds
+
+_MOST_READ = 8192
+_CREDENTIALS = struct.Struct("3i")  # pid, uid, gid: unix(7), SCM_CREDENTIALS
+_MOST_DESCRIPTORS = 4
+
+_LOST = "the launcher ended without a word"
+
+
+class StepFailed(RieError):
+    """An operation could not be done; `errno` and `about` say why and with what."""
+
+    def __init__(self, operation: str, errno: int, about: str = "") -> None:
+        self.operation = operation
+        self.errno = errno
+        self.about = about
+        said = os.strerror(errno).lower() if errno else _LOST
+        super().__init__(f"{operation} {about}: {said}" if about else f"{operation}: {said}")
+
+
+@dataclass(frozen=True, slots=True)
+class Launched:
+    """A runtime under supervision. `pid` is the runtime's own, as seen from here.
+
+    `control` is the supervisor's socket: it tells of the runtime's end, takes the order to end
+    everything, and takes its closing for the emulator's own end.
+    """
+
+    supervisor: subprocess.Popen[bytes]
+    pid: int
+    control: socket.socket
+
+
+def is_built() -> bool:
+    """Whether there is a launcher: it was compiled when the package was installed."""
+    return os.access(PROGRAM, os.X_OK)
+
+
+def prepare(words: Sequence[str]) -> dict[str, int]:
+    """Have namespaces made; return descriptors that hold them, by name.
+
+    The names are "user", "net", "mnt", and "listener" for a socket. Raises StepFailed.
+    """
+    ours, theirs = _socketpair()
+    with ours:
+        with theirs:
+            own = str(theirs.fileno())
+            process = _spawn(
+                ["report", own, *words, "send-namespaces"], pass_fds=(theirs.fileno(),)
+            )
+        try:
+            return _read_namespaces(ours)
+        finally:
+            process.wait()
+
+
+def start(
+    before: Sequence[str],
+    after: Sequence[str],
+    *,
+    environment: Mapping[str, str],
+    output: int,
+    descriptors: Iterable[int],
+) -> Launched:
+    """Start a runtime: do `before`, leave a supervisor behind, do `after`, which ends with exec.
+
+    `descriptors` are those that the words name. Raises StepFailed, and OSError where even the
+    launcher cannot be started.
+    """
+    report, their_report = _socketpair()
+    control, their_control = _socketpair()
+    with report, their_report, their_control:
+        report.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+        own = (their_report.fileno(), their_control.fileno())
+        words = ["report", str(own[0]), *before, "supervise", str(own[1]), "announce", *after]
+        try:
+            process = _spawn(words, (*own, *descriptors), environment=environment, output=output)
+            their_report.close()  # ours, so that its end is seen
+            their_control.close()
+            try:
+                return Launched(process, _read_start(report), control)
+            except BaseException:
+                control.close()  # the supervisor takes it for our end, and ends everything
+                process.wait()
+                raise
+        except BaseException:
+            control.close()
+            raise
+
+
+def _spawn(
+    words: Sequence[str],
+    pass_fds: Iterable[int],
+    *,
+    environment: Mapping[str, str] | None = None,
+    output: int = subprocess.DEVNULL,
+) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(  # noqa: S603 - our own program
+        [PROGRAM, *words],
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+        start_new_session=True,  # a terminal's Ctrl-C is the emulator's business
+        pass_fds=tuple(pass_fds),
+    )
+
+
+def _socketpair() -> tuple[socket.socket, socket.socket]:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ours.settimeout(_LIMIT)
+    return ours, theirs
+
+
+def _read_namespaces(report: socket.socket) -> dict[str, int]:
+    message, descriptors, _, _ = socket.recv_fds(report, _MOST_READ, _MOST_DESCRIPTORS)
+    kind, *names = message.decode("utf-8", "replace").split(" ")
+    if kind == "N":
+        return dict(zip(names, descriptors, strict=True))
+    raise _failure(message)
+
+
+def _read_start(report: socket.socket) -> int:
+    """Wait for the exec: then the last descriptor of the other end is closed."""
+    pid = 0
+    while True:
+        message, ancillary, _, _ = report.recvmsg(_MOST_READ, socket.CMSG_SPACE(_CREDENTIALS.size))
+        if message != b"P":
+            break
+        for _, kind, data in ancillary:
+            if kind == socket.SCM_CREDENTIALS:
+                pid = _CREDENTIALS.unpack(data)[0]
+    if message or not pid:
+        raise _failure(message)
+    return pid
+
+
+def _failure(message: bytes) -> StepFailed:
+    """Read "F operation errno about"."""
+    with suppress(ValueError):
+        _, operation, number, about = os.fsdecode(message).split(" ", 3)
+        return StepFailed(operation, int(number), about)
+    return StepFailed("launcher", 0)

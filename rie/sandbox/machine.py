@@ -1,0 +1,256 @@
+"""What this machine can do for execution environments, and the making of one.
+
+Nothing is probed ahead. The first environment is made with every means; where an operation is
+refused, its means is noted with the reason, and it is made without. So what `facts` tells is
+what happened, and the usual machine pays for no trial.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from contextlib import ExitStack, suppress
+from pathlib import Path
+
+from rie.core.errors import RieError
+from rie.sandbox import launcher, plan
+from rie.sandbox.cgroups import Cgroup, Cgroups, Limits
+from rie.sandbox.egress import NAMESERVER, Egress, NoEgress, connect
+from rie.sandbox.launcher import StepFailed
+from rie.sandbox.plan import Mean, Means
+from rie.sandbox.sandbox import Sandbox
+from rie.sandbox.scratch import Disk, Folder, NoDisk, make_disk, make_folder, remove_stale_folders
+from rie.sandbox.wanted import LAMBDA_IDENTITY, LAMBDA_USER, PROCESSES, Identity, Wanted
+
+_MB = 1024 * 1024
+_CAP_SETUID, _CAP_SYS_ADMIN = 7, 21
+
+_RESOLVER = "/etc/resolv.conf"
+
+NOT_BUILT = "the launcher is not built: install a C compiler, and rie again"
+
+
+class SandboxError(RieError):
+    """What was asked for by name cannot be had on this machine: one line, with what to do."""
+
+
+class Machine:
+    """Makes environments; remembers what could not be done, and why."""
+
+    def __init__(self, wanted: Wanted) -> None:
+        self.wanted = wanted
+        self.cgroups = Cgroups.find()
+        self.lacking: dict[str, str] = {}  # means that failed, and why
+        self.privileged = _has_capability(_CAP_SYS_ADMIN)
+        self.means: Means = self._means()
+        self.identity = self._identity()
+        self.cgroups.remove_stale()
+        remove_stale_folders()
+
+    def open(self) -> Sandbox:
+        """Make an environment's bounds. Raises SandboxError and OSError; leaves nothing then."""
+        with ExitStack() as undoing:
+            disk = self._disk()
+            if disk is not None:  # its mount will hold it, or it is of no use
+                undoing.callback(disk.close)
+            namespaces = self._prepare(disk)
+        try:
+            sandbox = Sandbox(self, namespaces, self._folder())
+        except BaseException:
+            for descriptor in namespaces.values():
+                os.close(descriptor)
+            raise
+        sandbox.egress = self._egress(sandbox.namespaces)
+        return sandbox
+
+    def make_group(self) -> Cgroup:
+        """Make a control group for the processes of an environment, until they end."""
+        return self.cgroups.make(self._limits())
+
+    def close(self) -> None:
+        """Go back to the control group that we came from, where we had to leave it."""
+        self.cgroups.close()
+
+    @property
+    def tmp_counts_as_memory(self) -> bool:
+        """Whether what is written to /tmp stays in memory, and is charged to the environment."""
+        return "mount namespace" in self.means and "loop device" not in self.means
+
+    def do_without(self, failure: StepFailed) -> None:
+        """Take away the means that failed. Raises SandboxError for one that was asked for."""
+        mean = plan.MEAN_OF.get(failure.operation)
+        if mean == "network namespace":
+            raise SandboxError(f"--network isolated cannot be had here: {failure}")
+        if mean is None or mean not in self.means:
+            raise SandboxError(f"an environment cannot be made: {failure}")
+        if mean == "identity" and self.wanted.user is not None:
+            raise SandboxError(f"--user cannot be had here: {failure}")
+        self._lack(mean, str(failure))
+        if mean == "user namespace":
+            self._lack("mount namespace", str(failure))
+            self.identity = self._identity()
+            if self.wanted.network == "isolated":
+                raise SandboxError(f"--network isolated cannot be had here: {failure}")
+
+    def _lack(self, mean: Mean, why: str) -> None:
+        self.lacking.setdefault(mean, why)
+        self.means -= {mean} | plan.BUILT_ON.get(mean, frozenset())
+
+    def _means(self) -> Means:
+        if not launcher.is_built():
+            self.lacking["launcher"] = NOT_BUILT
+            return frozenset()
+        if not self.wanted.bounded:
+            return frozenset({"score"})
+        # Who may administer the machine needs no user namespace, which would cost it the loop
+        # devices; nobody else may mount anything without one.
+        if self.privileged:
+            return plan.EVERY_MEAN - {"user namespace"}
+        self.lacking["loop device"] = "mounting a disk needs root"
+        return plan.EVERY_MEAN - {"loop device"}
+
+    def _identity(self) -> Identity | None:
+        """Choose who the function runs as; None: as we do."""
+        wanted = self.wanted.user
+        if wanted is None and "identity" not in self.means:
+            return None
+        if "user namespace" in self.means:
+            return wanted or LAMBDA_IDENTITY  # mapped to ourselves: everything stays readable
+        if not _has_capability(_CAP_SETUID):
+            if wanted not in {None, (os.geteuid(), os.getegid())}:
+                raise SandboxError(f"--user {_said(wanted)} needs root")
+            if os.geteuid() == 0:
+                self.lacking["identity"] = "the function runs as root: CAP_SETUID is missing"
+            return None
+        if wanted is not None:
+            return None if wanted == (0, 0) else wanted
+        return self._lambda_identity()
+
+    def _lambda_identity(self) -> Identity | None:
+        for path in (*self.wanted.needs, self.wanted.task_root):
+            closed = _closed_to(LAMBDA_IDENTITY, path, whole_way=path != self.wanted.task_root)
+            if closed is not None:
+                self.lacking["identity"] = (
+                    f"the function runs as root: {LAMBDA_USER} ({LAMBDA_IDENTITY[0]}) may not "
+                    f"read {closed}, which it needs"
+                )
+                return None
+        return LAMBDA_IDENTITY
+
+    def _limits(self) -> Limits:
+        wanted = self.wanted
+        if not wanted.bounded:
+            return Limits(memory=None, processes=None, cpus=None)
+        memory = wanted.memory_size + (wanted.tmp_size if self.tmp_counts_as_memory else 0)
+        return Limits(memory=memory * _MB, processes=PROCESSES, cpus=wanted.cpus)
+
+    def _disk(self) -> Disk | None:
+        if not {"mount namespace", "loop device"} <= self.means:
+            return None
+        try:
+            return make_disk(self.wanted.tmp_size, self.identity or (os.geteuid(), os.getegid()))
+        except NoDisk as error:
+            self._lack("loop device", str(error))
+            return None
+
+    def _folder(self) -> Folder | None:
+        """Make what stands in for /tmp where nothing can be mounted there."""
+        return (
+            make_folder() if self.wanted.bounded and "mount namespace" not in self.means else None
+        )
+
+    def _prepare(self, disk: Disk | None) -> dict[str, int]:
+        while True:
+            words = plan.preparation(
+                self.wanted,
+                self.means,
+                identity=self.identity,
+                outer=(os.geteuid(), os.getegid()),
+                device=disk.device if disk is not None else None,
+                replaced=self._replaced(),
+            )
+            if not words:
+                return {}
+            try:
+                return launcher.prepare(words)
+            except StepFailed as failure:
+                self.do_without(failure)
+
+    def _egress(self, namespaces: Mapping[str, int]) -> Egress | None:
+        if not self._connects:
+            return None
+        try:
+            return connect(namespaces["net"], namespaces.get("user"))
+        except NoEgress as error:
+            self.lacking["egress"] = str(error)
+            return None
+
+    @property
+    def _connects(self) -> bool:
+        wanted = self.wanted
+        return wanted.network == "isolated" and wanted.egress and "egress" not in self.lacking
+
+    def _replaced(self) -> list[tuple[str, str]]:
+        """Say which files read otherwise inside: the function's user has a name."""
+        found = []
+        if self.identity is not None:
+            for path, line in _entries(*self.identity).items():
+                with suppress(OSError, UnicodeDecodeError):
+                    content = Path(path).read_text("utf-8")
+                    found.append((path, _with_entry(content, line)))
+        if self._connects and os.path.exists(_RESOLVER):  # noqa: PTH110 - a plain question
+            found.append((_RESOLVER, f"nameserver {NAMESERVER}\n"))
+        return found
+
+
+def _said(identity: Identity | None) -> str:
+    return ":".join(map(str, identity or ()))
+
+
+def _entries(user: int, group: int) -> dict[str, str]:
+    return {
+        "/etc/passwd": f"{LAMBDA_USER}:x:{user}:{group}::/home/{LAMBDA_USER}:/sbin/nologin\n",
+        "/etc/group": f"{LAMBDA_USER}:x:{group}:\n",
+    }
+
+
+def _with_entry(content: str, line: str) -> str:
+    """Add an entry, in the place of any of the same name or number."""
+    name, _, number, *_ = line.split(":")
+    kept = [
+        each
+        for each in content.splitlines(keepends=True)
+        if each.split(":")[0] != name and each.split(":")[2:3] != [number]
+    ]
+    return "".join(kept) + line
+
+
+def _has_capability(number: int) -> bool:
+    with suppress(OSError, ValueError, IndexError):
+        status = Path("/proc/self/status").read_bytes()
+        return bool(int(status.split(b"CapEff:")[1].split(None, 1)[0], 16) >> number & 1)
+    return False
+
+
+def _closed_to(identity: Identity, path: Path, *, whole_way: bool) -> Path | None:
+    """Return what on the way to `path` may not be entered or read, or None.
+
+    Not the `whole_way`: it is mounted elsewhere, and only what it is itself counts.
+    """
+    with suppress(OSError):
+        for each in {path, path.resolve()}:
+            way = (*reversed(each.parents), each) if whole_way else (each,)
+            closed = next((step for step in way if not _is_open(identity, step)), None)
+            if closed is not None:
+                return closed
+    return None
+
+
+def _is_open(identity: Identity, path: Path) -> bool:
+    facts = path.stat()
+    if facts.st_uid == identity[0]:
+        bits = facts.st_mode >> 6
+    else:
+        bits = facts.st_mode >> 3 if facts.st_gid == identity[1] else facts.st_mode
+    needed = 1 if path.is_dir() else 4
+    return bits & needed == needed

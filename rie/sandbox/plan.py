@@ -1,0 +1,250 @@
+"""What the launcher is to do, as words: which operations, in what order, and why in that order.
+
+The words follow from what is wanted and from the means that this machine has shown to have; a
+mean that fails is taken away and the words are made anew (machine.py). Nothing is done here,
+only looked at: which folders there are.
+"""
+
+from __future__ import annotations
+
+import resource
+import signal
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Literal
+
+from rie.sandbox.wanted import (
+    DESCRIPTORS,
+    PROCESSES,
+    TASK_ROOT,
+    TMP,
+    Identity,
+    Wanted,
+)
+
+Mean = Literal[
+    "user namespace",
+    "mount namespace",
+    "network namespace",
+    "process namespace",
+    "read-only mounts",
+    "loop device",
+    "devices",
+    "task root",
+    "identity",
+    "score",
+]
+Means = frozenset[Mean]
+
+EVERY_MEAN: Means = frozenset(
+    {
+        "user namespace",
+        "mount namespace",
+        "network namespace",
+        "process namespace",
+        "read-only mounts",
+        "loop device",
+        "devices",
+        "task root",
+        "identity",
+        "score",
+    }
+)
+
+# Which mean an operation is part of: where it fails, the environment can do without that one.
+MEAN_OF: dict[str, Mean] = {
+    "user-namespace": "user namespace",
+    "mount-namespace": "mount namespace",
+    "network-namespace": "network namespace",
+    "listen": "network namespace",
+    "process-namespace": "process namespace",
+    "read-only": "read-only mounts",
+    "seal": "read-only mounts",
+    "ext4": "loop device",
+    "devices": "devices",
+    "replace": "devices",  # it needs a file system of ours, and takes that of /dev
+    "shadow": "task root",
+    "make-folder": "task root",
+    "bind": "task root",
+    "identity": "identity",
+    "keep-capabilities": "identity",
+    "out-of-memory-score": "score",
+    "join": "mount namespace",
+}
+
+# What falls with it: a process namespace needs a /proc of its own, and so on.
+BUILT_ON: dict[Mean, Means] = {
+    "mount namespace": frozenset(
+        {"process namespace", "read-only mounts", "loop device", "devices", "task root"}
+    ),
+}
+
+# A function that must run as root keeps what a container's root has, less what reaches out of
+# its namespaces: chown, dac_override, fowner, fsetid, kill, setgid, setuid, net_bind_service.
+_ROOT_CAPABILITIES = "4fb"
+
+# Where nothing else bounds it, a function that allocates without end is stopped here: so far
+# above its memory that no runtime's reservations and stacks come near.
+_DATA_SLACK_MB = 1024
+
+_MB = 1024 * 1024
+
+
+def preparation(  # noqa: PLR0913 - what an environment is made of
+    wanted: Wanted,
+    means: Means,
+    *,
+    identity: Identity | None,
+    outer: Identity,
+    device: str | None,
+    replaced: Sequence[tuple[str, str]] = (),
+) -> list[str]:
+    """Say what makes the namespaces of an environment; empty where it has none.
+
+    `identity` is the user inside, `outer` ourselves; `device` is a disk for /tmp; `replaced`
+    are files that read otherwise inside, with their content.
+    """
+    words: list[str] = []
+    isolated = wanted.network == "isolated"
+    mounted = "mount namespace" in means
+    if not (isolated or mounted):
+        return words
+    if "user namespace" in means:
+        inner = identity or outer
+        words += ["user-namespace", *_numbers(inner[0], outer[0], inner[1], outer[1])]
+    if isolated:
+        words += ["network-namespace", "listen", str(wanted.runtime_api_port)]
+    if mounted:
+        words += _files(wanted, means, device, replaced)
+    return words
+
+
+def _files(
+    wanted: Wanted, means: Means, device: str | None, replaced: Sequence[tuple[str, str]]
+) -> list[str]:
+    sealed = "read-only mounts" in means and not wanted.writable
+    words = ["mount-namespace"]
+    if sealed:  # first: what is mounted after it is ours
+        words += ["read-only", "/"]
+    for each in shown((*wanted.needs, wanted.task_root)):  # before /tmp is covered
+        words += ["hold", str(each)]
+    if "task root" in means:
+        words += _task_root(wanted.task_root)
+        if sealed:
+            words += ["seal", "/var"]
+    words += _tmp(wanted.tmp_size, device if "loop device" in means else None)
+    words += ["show"]
+    if "devices" in means:  # last: disks too are in /dev
+        words += ["devices"]
+        for path, content in replaced:
+            words += ["replace", path, content]
+        if sealed:
+            words += ["seal", "/dev"]
+    return words
+
+
+def _task_root(source: Path) -> list[str]:
+    if source == TASK_ROOT:
+        return []
+    words = [] if TASK_ROOT.is_dir() else ["shadow", "/var", "make-folder", str(TASK_ROOT)]
+    return [*words, "bind", str(source), str(TASK_ROOT)]
+
+
+def _tmp(size: int, device: str | None) -> list[str]:
+    if device is not None:
+        return ["ext4", device, str(TMP)]
+    return ["tmpfs", str(TMP), f"size={size}m,mode=1777"]
+
+
+def shown(needs: Iterable[Path]) -> list[Path]:
+    """Say what of this machine's /tmp is shown in the environment's own, outermost first.
+
+    A program is shown with the folder that it stands in, one of a virtual environment with all
+    of that.
+    """
+    roots = {_root_of(each) for each in needs if _below(each, TMP)}
+    return sorted(each for each in roots if not any(_below(each, other) for other in roots))
+
+
+def _root_of(path: Path) -> Path:
+    if path.is_dir():
+        return path
+    folder = path.parent
+    if folder == TMP:
+        return path
+    home = folder.parent
+    return home if folder.name == "bin" and home not in {TMP, TMP.parent} else folder
+
+
+def _below(path: Path, folder: Path) -> bool:
+    return path != folder and path.is_relative_to(folder)
+
+
+def before_supervision(means: Means, namespaces: Iterable[int], ending: Sequence[str]) -> list[str]:
+    """Say what the supervisor does before it starts the runtime's process.
+
+    `ending` is how it kills a control group and removes it.
+    """
+    words = list(ending)
+    for each in namespaces:  # user, network, mount: the first gives the right to the others
+        words += ["join", str(each)]
+    if "process namespace" in means:
+        words += ["process-namespace"]
+    return words
+
+
+def after_supervision(  # noqa: PLR0913 - each is one fact of the start
+    means: Means,
+    *,
+    groups: Iterable[int],
+    limits: Iterable[tuple[int, int]],
+    identity: Identity | None,
+    inherited: Iterable[int],
+    folder: str,
+    program: str,
+    arguments: Sequence[str],
+) -> list[str]:
+    """Say what the runtime's process does before it becomes the runtime."""
+    words = ["new-session"]
+    for each in groups:
+        words += ["enter", str(each)]
+    for number, most in limits:
+        words += ["limit", *_numbers(number, most)]
+        if number == resource.RLIMIT_FSIZE:  # a full /tmp is an error, not a death
+            words += ["ignore", str(int(signal.SIGXFSZ))]
+    if "score" in means:
+        words += ["out-of-memory-score", "1000"]
+    words += _identity(means, identity)
+    for each in inherited:
+        words += ["inherit", str(each)]
+    return [*words, "directory", folder, "exec", program, *arguments]
+
+
+def _identity(means: Means, identity: Identity | None) -> list[str]:
+    if "user namespace" in means:  # mapped already; all that it could do ends with the exec
+        return ["no-new-privileges"]
+    if identity is not None and "identity" in means:
+        return ["keep-capabilities", "0", "identity", *_numbers(*identity), "no-new-privileges"]
+    if "mount namespace" in means and "identity" in means:
+        return ["keep-capabilities", _ROOT_CAPABILITIES]
+    return []
+
+
+def limits(
+    wanted: Wanted, *, memory_bounded: bool, processes_by_limit: bool, tmp_bounded: bool
+) -> list[tuple[int, int]]:
+    """Say which limits of the process there are: its own, and those that stand in for others."""
+    if not wanted.bounded:
+        return []
+    found = [(resource.RLIMIT_NOFILE, DESCRIPTORS)]
+    if processes_by_limit:
+        found.append((resource.RLIMIT_NPROC, PROCESSES))
+    if not memory_bounded:
+        found.append((resource.RLIMIT_DATA, (wanted.memory_size + _DATA_SLACK_MB) * _MB))
+    if not tmp_bounded:
+        found.append((resource.RLIMIT_FSIZE, wanted.tmp_size * _MB))
+    return found
+
+
+def _numbers(*each: int) -> list[str]:
+    return [str(number) for number in each]

@@ -1,0 +1,245 @@
+"""One execution environment's bounds: its namespaces, control group and /tmp, while it lives.
+
+They outlive its processes: after a reset the next runtime finds the same /tmp. What holds them
+is descriptors of this process, so that nothing is left when it dies, however it dies.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import socket
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rie.sandbox import launcher, plan
+from rie.sandbox.cgroups import Cgroup
+from rie.sandbox.egress import Egress
+from rie.sandbox.launcher import Launched, StepFailed
+from rie.sandbox.scratch import Folder
+from rie.sandbox.wanted import TASK_ROOT
+from rie.telemetry.diary import get_diary
+
+if TYPE_CHECKING:
+    from rie.sandbox.machine import Machine
+
+_MB = 1024 * 1024
+# How often a /tmp is looked through that is a mere folder, in seconds.
+_LOOK_INTERVAL = 1.0
+
+_JOINED = ("user", "net", "mnt")  # in the order in which they must be
+
+
+class Sandbox:
+    """What one environment's processes are put into."""
+
+    def __init__(
+        self,
+        machine: Machine,
+        namespaces: dict[str, int],
+        folder: Folder | None,
+    ) -> None:
+        listener = namespaces.pop("listener", None)
+        # The Runtime API's, inside an isolated network; for whoever serves it.
+        self.listener = socket.socket(fileno=listener) if listener is not None else None
+        self.egress: Egress | None = None
+        self.namespaces = namespaces  # descriptors
+        self._machine = machine
+        # One for each life of its processes: the peak of memory is theirs. The first is made
+        # now, as cgroup v2 may have us move, which must be before we have children.
+        self._group: Cgroup | None = machine.make_group() if self.supervises else None
+        self._folder = folder
+        self._next_look = 0.0
+        self._most_held = 0
+
+    @property
+    def supervises(self) -> bool:
+        """Whether runtimes can be started in it; else they are processes like any other."""
+        return "launcher" not in self._machine.lacking
+
+    # Where things are
+
+    def inside(self, path: Path) -> Path:
+        """Say where the function finds what is at `path` on this machine."""
+        root = self._machine.wanted.task_root
+        mapped = "task root" in self._machine.means and path.is_relative_to(root)
+        if mapped and ".." not in path.parts:
+            return TASK_ROOT / path.relative_to(root)
+        return path
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """What the function is told that Lambda would not tell: where its /tmp is, if elsewhere."""
+        return {"TMPDIR": str(self._folder.path)} if self._folder is not None else {}
+
+    # Processes
+
+    def start(  # noqa: PLR0913 - what a start is made of
+        self,
+        program: str,
+        arguments: Sequence[str],
+        *,
+        folder: Path,
+        environment: Mapping[str, str],
+        output: int,
+        inherited: Sequence[int],
+    ) -> Launched:
+        """Start a runtime in it. Raises StepFailed with operation "exec" or "directory", OSError.
+
+        Paths are as the function sees them.
+        """
+        machine = self._machine
+        if machine.identity is not None:
+            # `echo >/dev/stderr` opens the pipe anew, which takes a right to it.
+            with suppress(OSError):
+                os.fchown(output, *machine.identity)
+        group = self._group = self._group or machine.make_group()
+        while True:
+            try:
+                return launcher.start(
+                    plan.before_supervision(machine.means, self._held(), _ending(group)),
+                    plan.after_supervision(
+                        machine.means,
+                        groups=group.entries,
+                        limits=self._limits(),
+                        identity=machine.identity,
+                        inherited=inherited,
+                        folder=str(folder),
+                        program=program,
+                        arguments=arguments,
+                    ),
+                    environment=environment,
+                    output=output,
+                    descriptors=(*inherited, *self._held(), *_descriptors(group)),
+                )
+            except StepFailed as failure:
+                if failure.operation in {"exec", "directory"}:
+                    raise
+                machine.do_without(failure)
+
+    def _held(self) -> list[int]:
+        return [self.namespaces[each] for each in _JOINED if each in self.namespaces]
+
+    def _limits(self) -> list[tuple[int, int]]:
+        machine = self._machine
+        cgroups = machine.cgroups
+        by_limit = cgroups.mechanism("processes") is None and "user namespace" in machine.means
+        return plan.limits(
+            machine.wanted,
+            memory_bounded=cgroups.mechanism("memory") is not None,
+            processes_by_limit=by_limit,
+            tmp_bounded=self._folder is None,
+        )
+
+    def ended(self) -> None:
+        """Take in that its processes are gone; others may be started in it."""
+        group, self._group = self._group, None
+        if group is not None:
+            group.remove()
+
+    # Memory, in bytes
+
+    @property
+    def counts_memory(self) -> bool:
+        """Whether the kernel counts what all processes hold together."""
+        return self._machine.cgroups.mechanism("memory") is not None
+
+    @property
+    def memory_limit(self) -> int | None:
+        """What the kernel lets them hold; None: nothing keeps them from holding more."""
+        machine = self._machine
+        return machine.wanted.memory_size * _MB if self.counts_memory and self._bounded else None
+
+    def oom_kills(self) -> int | None:
+        """Count the processes killed for want of memory; None: nobody counts."""
+        return self._group.oom_kills() if self._group is not None and self.counts_memory else None
+
+    def memory_peak(self) -> int:
+        """Return the highest use by all processes together so far, as far as the kernel tells."""
+        if self._group is None or not self.counts_memory:
+            return 0
+        if self._machine.tmp_counts_as_memory:  # the kernel's mark has what is in /tmp as well
+            self._most_held = max(self._most_held, self._group.memory_now().held)
+            return self._most_held
+        return self._group.memory_peak()
+
+    def exceeds(self, resident: int) -> bool:
+        """Whether more is held than the function has, where no kernel sees to it by itself.
+
+        `resident` is what all processes hold, as sampled.
+        """
+        most = self._machine.wanted.memory_size * _MB
+        if not self._bounded:
+            return False
+        if not self.counts_memory:
+            return resident > most
+        return self._machine.tmp_counts_as_memory and self.memory_peak() > most
+
+    @property
+    def _bounded(self) -> bool:
+        return self._machine.wanted.bounded
+
+    def watch_tmp(self, now: float) -> None:
+        """Look at a /tmp that nothing bounds, now and then; say once that it has grown too large.
+
+        `now` is in seconds.
+        """
+        if self._folder is None or now < self._next_look:
+            return
+        self._next_look = now + _LOOK_INTERVAL
+        used, most = self._folder.size(), self._machine.wanted.tmp_size * _MB
+        if used > most:
+            self._next_look = math.inf
+            get_diary().warning(
+                "the function has more in /tmp than it may; nothing stops it on this machine",
+                used=used,
+                tmp_size=most,
+            )
+
+    # Freezing
+
+    def freeze(self) -> bool:
+        """Stop everything in it at once; False: it must be done process by process."""
+        group = self._group
+        if group is None or group.freeze_descriptor is None:
+            return False
+        return group.freeze()
+
+    def thaw(self) -> None:
+        """Let everything run again."""
+        if self._group is not None:
+            self._group.thaw()
+
+    def close(self) -> None:
+        """Give up all of it; its processes are gone."""
+        for descriptor in self.namespaces.values():
+            os.close(descriptor)
+        self.namespaces.clear()
+        self.ended()
+        if self._folder is not None:
+            self._folder.close()
+        if self.listener is not None:
+            self.listener.close()
+        if self.egress is not None:
+            self.egress.close()
+
+
+def _ending(group: Cgroup) -> list[str]:
+    """Say how a supervisor kills a group and removes it."""
+    words: list[str] = []
+    if group.kill_descriptor is not None:
+        words += ["kill-group", str(group.kill_descriptor)]
+    elif group.freeze_descriptor is not None and group.procs_of_freezer is not None:
+        words += ["freezer", str(group.freeze_descriptor), str(group.procs_of_freezer)]
+    for parent, name in group.directories():
+        words += ["remove", str(parent), name]
+    return words
+
+
+def _descriptors(group: Cgroup) -> set[int]:
+    """Return the descriptors that the words name."""
+    ending = (group.kill_descriptor, group.freeze_descriptor, group.procs_of_freezer)
+    parents = (parent for parent, _ in group.directories())
+    return {*group.entries, *parents, *(each for each in ending if each is not None)}
