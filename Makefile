@@ -14,6 +14,7 @@ PYTHON := $(or $(PYTHON),$(shell for each in python3 python3.13 python3.12 pytho
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
+NATIVE := $(wildcard rie/sandbox/native/*.[ch])
 REAL_SETUP := $(wildcard tests/real/setup.sh)
 PYTEST_ARGS ?=
 # pytest ends a test that hangs (pyproject.toml), but neither what a failed one has left to be torn
@@ -30,8 +31,9 @@ help: ## list the targets
 .PHONY: install
 install: $(INSTALLED) ## create .venv with everything that the lock names
 
-$(INSTALLED): requirements.lock pyproject.toml .ci/venv.sh
+$(INSTALLED): requirements.lock pyproject.toml .ci/venv.sh .ci/compiler.sh hatch_build.py $(NATIVE)
 	@.ci/venv.sh "$(PYTHON)" $(VENV)
+	@.ci/compiler.sh
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@

@@ -1,4 +1,4 @@
-"""Builds the launcher, a small program in C, into the package: see rie/sandbox/launcher.c.
+"""Builds the launcher, a small program in C, into the package: see rie/sandbox/native/main.c.
 
 Where there is no C compiler, or no Linux, the package goes without it: functions run then
 without limits and isolation, and `rie doctor` says so.
@@ -16,8 +16,8 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-LAUNCHER = "rie/sandbox/launcher"
-FLAGS = ("-std=gnu11", "-O2", "-Wall", "-Wextra", "-s")
+LAUNCHER = "rie/sandbox/native/launcher"  # and beside it, its sources
+FLAGS = ("-std=gnu11", "-O2", "-Wall", "-Wextra", "-Wconversion", "-s")
 
 # A static program starts in half the time, and in any image. Not every system has the libraries.
 LINKAGES = (("-static",), ())
@@ -41,10 +41,11 @@ class LauncherHook(BuildHookInterface[Any]):
         if sys.platform != "linux" or compiler is None:
             self.app.display_warning("no C compiler: functions will run without limits")
             return False
-        source, new = target.with_suffix(".c"), target.with_suffix(".new")
+        sources = sorted(map(str, target.parent.glob("*.c")))
+        new = target.with_suffix(".new")
         for linkage in LINKAGES:
-            command = [compiler, *FLAGS, *linkage, "-o", str(new), str(source)]
-            result = subprocess.run(command, capture_output=True, text=True, check=False)
+            command = [compiler, *FLAGS, *linkage, "-o", str(new), *sources]
+            result = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
             if result.returncode == 0:
                 new.replace(target)  # an emulator that runs keeps the one that it has
                 return True

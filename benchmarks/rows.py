@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from benchmarks import load, processes
+from benchmarks.bounds import bounds_row
 from benchmarks.contenders import (
     BOOTSTRAP,
     CARGO_LAMBDA,
@@ -539,7 +540,12 @@ def sample_idle(contender: Contender, count: int, scale: Scale) -> float:
         return pinned.measure(shape).p50_us
 
 
+def bounds(scale: Scale) -> Result:
+    """Row 10: what the bounds of an execution environment cost."""
+    return bounds_row(scale.rounds, interleave)
+
+
 ROWS: dict[str, Callable[[Scale], Result]] = {
     row.__name__: row
-    for row in (warm, spaced, concurrent, large, client, pair, start, memory, idle)
+    for row in (warm, spaced, concurrent, large, client, pair, start, memory, idle, bounds)
 }

@@ -158,8 +158,12 @@ class Groundwork:
         """Give the log's reader a last moment, when everything has ended."""
         self._log.flush()
         self._log.finish()
-        if self._machine is not None:
-            self._machine.close()
+        self._close_machine()
+
+    def _close_machine(self) -> None:
+        machine, self._machine = self._machine, None
+        if machine is not None:
+            machine.close()
 
     def abandon(self) -> None:
         """Undo what was laid ahead and not taken over."""
@@ -167,6 +171,7 @@ class Groundwork:
             self.invoke_listener.close()
         if self.first is not None:
             self.first.abandon()
+        self._close_machine()
 
     def _log_stream(self) -> LogStream:
         settings = self.settings
@@ -193,7 +198,7 @@ class Groundwork:
         settings = self.settings
         environment = variables.runtime_environment(
             self.function,
-            {**sandbox.variables, **settings.environment},
+            sandbox.variables(settings.environment),
             runtime_api=runtime_api,
             task_root=sandbox.inside(settings.task_root),
             log_group=settings.log_group,

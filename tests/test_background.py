@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import threading
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -10,8 +11,13 @@ import pytest
 
 from rie import ServiceError, SettingsError
 from rie.background import running_function
-from tests.support.emulator import boto3_client, is_running, wait_until
+from rie.worker.process_table import members
+from tests.support.emulator import boto3_client, wait_until
 from tests.support.raw_http import LIMIT
+
+# In the environment of a function, and of everything that it starts.
+MARKED = {"MARKER": uuid.uuid4().hex}
+MARK = f"MARKER={MARKED['MARKER']}".encode()
 
 APP = """
 import os, sys, threading
@@ -25,7 +31,7 @@ def refuse(event, context):
 
 def describe(event, context):
     return {
-        "pid": os.getpid(),
+        "marker": os.environ.get("MARKER"),
         "name": context.function_name,
         "variable": os.environ.get("VARIABLE"),
         "client": context.client_context and context.client_context.custom,
@@ -33,7 +39,7 @@ def describe(event, context):
     }
 
 def hang(event, context):
-    open("running", "w").close()
+    print("running", flush=True)
     threading.Event().wait()
 """
 
@@ -93,7 +99,7 @@ def test_settings_reach_the_function(app: Path) -> None:
 
         assert function.name == "orders"
         assert isinstance(told, dict)
-        del told["pid"]
+        del told["marker"]
         expected = {"name": "orders", "variable": "value", "client": {"a": "b"}, "version": "7"}
         assert told == expected
 
@@ -187,11 +193,11 @@ def test_an_address_in_use_is_raised_here_and_leaves_nothing_behind(app: Path) -
 
 def test_the_end_leaves_no_process_and_no_thread(app: Path) -> None:
     before = set(threading.enumerate())
-    with running_function("app.describe", task_root=app) as function:
-        told = function.invoke().json()
+    with running_function("app.describe", task_root=app, environment=MARKED) as function:
+        assert function.invoke().json()["marker"] == MARKED["MARKER"]  # type: ignore[index]
+        assert list(members(MARK))
 
-    assert isinstance(told, dict)
-    assert not is_running(told["pid"])
+    assert not list(members(MARK))
     assert set(threading.enumerate()) <= before
 
 
@@ -207,33 +213,36 @@ def test_the_end_leaves_no_open_file(app: Path) -> None:
 
 
 def test_an_exception_in_the_context_ends_the_function_and_goes_through(app: Path) -> None:
-    pid = 0
-
     def fail() -> None:
-        nonlocal pid
-        with running_function("app.describe", task_root=app) as function:
-            told = function.invoke().json()
-            assert isinstance(told, dict)
-            pid = told["pid"]
+        with running_function("app.describe", task_root=app, environment=MARKED) as function:
+            function.invoke()
+            assert list(members(MARK))
             raise LookupError("mine")
 
     with pytest.raises(LookupError, match="mine"):
         fail()
 
-    assert pid
-    assert not is_running(pid)
+    assert not list(members(MARK))
 
 
-def test_a_caller_in_another_thread_is_answered_when_the_function_ends(app: Path) -> None:
+def test_a_caller_in_another_thread_is_answered_when_the_function_ends(
+    app: Path, tmp_path: Path
+) -> None:
     with ThreadPoolExecutor() as pool, ExitStack() as life:
-        function = life.enter_context(running_function("app.hang", task_root=app, timeout=60))
+        function = life.enter_context(
+            running_function("app.hang", task_root=app, timeout=60, log_dir=tmp_path / "logs")
+        )
         call = pool.submit(function.invoke)
-        wait_until((app / "running").exists, "the call")
+        wait_until(lambda: "running" in logged(tmp_path), "the call")
 
         life.close()
 
         with pytest.raises(ServiceError, match="shutting down"):
             call.result(LIMIT)
+
+
+def logged(folder: Path) -> str:
+    return "".join(each.read_text() for each in folder.rglob("*.log"))
 
 
 def test_a_function_whose_context_was_left_says_so(app: Path) -> None:

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import re
+import uuid
 
 import pytest
 
 from rie.pytest_plugin import LambdaFunction
-from tests.support.emulator import is_running
+from rie.worker.process_table import members
 from tests.support.raw_http import LIMIT
 
 pytest_plugins = ["pytester"]
 
 APP = """
-import os
+import uuid
+
+PROCESS = str(uuid.uuid4())
 
 def handler(event, context):
-    return {"greeting": f"hello {event['name']}", "pid": os.getpid()}
+    return {"greeting": f"hello {event['name']}", "process": PROCESS}
 """
 
 
@@ -47,22 +49,24 @@ def test_a_users_test_runs_its_handler(pytester: pytest.Pytester) -> None:
 
 
 def test_all_functions_of_a_test_run_at_once_and_end_with_it(pytester: pytest.Pytester) -> None:
+    marker = uuid.uuid4().hex
     result = run(
         pytester,
         """
         def test_one(lambda_function):
-            functions = [lambda_function("app.handler", task_root="src") for _ in range(2)]
-            pids = [each.invoke({"name": "you"}).json()["pid"] for each in functions]
+            variables = {"NAME": "MARK"}
+            functions = [
+                lambda_function("app.handler", task_root="src", environment=variables)
+                for _ in range(2)
+            ]
+            told = [each.invoke({"name": "you"}).json()["process"] for each in functions]
 
-            assert len(set(pids)) == 2
-            print("pids", *pids)
-        """,
+            assert len(set(told)) == 2
+        """.replace("MARK", marker),
     )
 
     result.assert_outcomes(passed=1)
-    found = re.search(r"pids (\d+) (\d+)", result.stdout.str())
-    assert found is not None
-    assert not any(is_running(int(pid)) for pid in found.groups())
+    assert not list(members(f"NAME={marker}".encode()))
 
 
 def test_the_log_of_a_function_is_captured_with_its_test(pytester: pytest.Pytester) -> None:

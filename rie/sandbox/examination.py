@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from rie.sandbox.facts import facts
-from rie.sandbox.launcher import PROGRAM, Launched, StepFailed
+from rie.sandbox.launcher import END, PROGRAM, Launched, StepFailed
 from rie.sandbox.machine import Machine, SandboxError
 from rie.sandbox.sandbox import Sandbox
 from rie.sandbox.wanted import Fact, Wanted
@@ -58,7 +58,7 @@ def _try_a_process(sandbox: Sandbox) -> None:
         control.recv(64)  # it has ended
         sandbox.freeze()
         sandbox.thaw()
-        control.send(b"K")
+        control.send(END)
         launched.supervisor.wait()
 
 

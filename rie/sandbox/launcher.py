@@ -1,4 +1,4 @@
-"""Has the launcher (launcher.c) do things in a process of its own, and hears what came of it.
+"""Has the launcher (native/) do things in a process of its own, and hears what came of it.
 
 What it is told to do is plan.py's business: words, an operation and its arguments each.
 """
@@ -17,10 +17,12 @@ from typing import Final
 
 from rie.core.errors import RieError
 
-PROGRAM: Final = Path(__file__).with_name("launcher")
+PROGRAM: Final = Path(__file__).parent / "native" / "launcher"
 
 # A step takes microseconds; an exec from a file system across a network may take its time.
 _LIMIT = 30.0  # seconds
+
+END: Final = b"K"  # to a supervisor: kill everything; it ends when that is done
 
 _MOST_READ = 8192
 _CREDENTIALS = struct.Struct("3i")  # pid, uid, gid: unix(7), SCM_CREDENTIALS
@@ -102,7 +104,8 @@ def start(
             try:
                 return Launched(process, _read_start(report), control)
             except BaseException:
-                control.close()  # the supervisor takes it for our end, and ends everything
+                with suppress(OSError):
+                    control.send(END)
                 process.wait()
                 raise
         except BaseException:

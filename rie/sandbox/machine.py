@@ -14,12 +14,15 @@ from pathlib import Path
 
 from rie.core.errors import RieError
 from rie.sandbox import launcher, plan
-from rie.sandbox.cgroups import Cgroup, Cgroups, Limits
+from rie.sandbox.cgroup import Cgroup, Limits
+from rie.sandbox.cgroups import Cgroups
+from rie.sandbox.disk import Disk, make_disk
 from rie.sandbox.egress import NAMESERVER, Egress, NoEgress, connect
+from rie.sandbox.folder import Folder, make_folder, remove_stale_folders
 from rie.sandbox.launcher import StepFailed
 from rie.sandbox.plan import Mean, Means
 from rie.sandbox.sandbox import Sandbox
-from rie.sandbox.scratch import Disk, Folder, NoDisk, make_disk, make_folder, remove_stale_folders
+from rie.sandbox.temporary_files import NoDisk
 from rie.sandbox.wanted import LAMBDA_IDENTITY, LAMBDA_USER, PROCESSES, Identity, Wanted
 
 _MB = 1024 * 1024

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rie.sandbox import launcher, plan
-from rie.sandbox.cgroups import Cgroup
+from rie.sandbox.cgroup import Cgroup
 from rie.sandbox.egress import Egress
+from rie.sandbox.folder import Folder
 from rie.sandbox.launcher import Launched, StepFailed
-from rie.sandbox.scratch import Folder
-from rie.sandbox.wanted import TASK_ROOT
+from rie.sandbox.wanted import TASK_ROOT, TMP
 from rie.telemetry.diary import get_diary
 
 if TYPE_CHECKING:
@@ -69,10 +69,14 @@ class Sandbox:
             return TASK_ROOT / path.relative_to(root)
         return path
 
-    @property
-    def variables(self) -> dict[str, str]:
-        """What the function is told that Lambda would not tell: where its /tmp is, if elsewhere."""
-        return {"TMPDIR": str(self._folder.path)} if self._folder is not None else {}
+    def variables(self, wanted: Mapping[str, str]) -> dict[str, str]:
+        """Put TMPDIR right: the function's /tmp may be elsewhere, and no folder of ours is in it."""
+        found = dict(wanted)
+        if self._folder is not None:
+            found["TMPDIR"] = str(self._folder.path)
+        elif "mount namespace" in self._machine.means and _is_in_tmp(found.get("TMPDIR", "")):
+            del found["TMPDIR"]
+        return found
 
     # Processes
 
@@ -137,6 +141,7 @@ class Sandbox:
         """Take in that its processes are gone; others may be started in it."""
         group, self._group = self._group, None
         if group is not None:
+            group.kill()  # who is left where even the supervisor was killed
             group.remove()
 
     # Memory, in bytes
@@ -226,6 +231,10 @@ class Sandbox:
             self.egress.close()
 
 
+def _is_in_tmp(path: str) -> bool:
+    return path.startswith(f"{TMP}/")
+
+
 def _ending(group: Cgroup) -> list[str]:
     """Say how a supervisor kills a group and removes it."""
     words: list[str] = []
@@ -233,6 +242,7 @@ def _ending(group: Cgroup) -> list[str]:
         words += ["kill-group", str(group.kill_descriptor)]
     elif group.freeze_descriptor is not None and group.procs_of_freezer is not None:
         words += ["freezer", str(group.freeze_descriptor), str(group.procs_of_freezer)]
+        words += [each.decode() for each in group.freeze_words]
     for parent, name in group.directories():
         words += ["remove", str(parent), name]
     return words

@@ -2,7 +2,7 @@
 
 The supervisor tells of the runtime's end, kills everything that came of it when told to, and
 does so by itself when this process dies, however that happens. It is the launcher, which has
-stayed behind: rie/sandbox/launcher.c.
+stayed behind: rie/sandbox/native/supervision.c.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rie.core.exit_status import ExitStatus
-from rie.sandbox.launcher import Launched, StepFailed
+from rie.sandbox.launcher import END, Launched, StepFailed
+from rie.sandbox.machine import SandboxError
 from rie.sandbox.sandbox import Sandbox
 from rie.telemetry.diary import get_diary
 from rie.worker import entrypoint, process_table
@@ -73,6 +74,8 @@ class SupervisedProcess:
             raise entrypoint.launch_error(error, program, launch.folder) from failure
         except OSError as error:
             raise entrypoint.launch_error(error, program, launch.folder) from error
+        except SandboxError as error:
+            raise entrypoint.LaunchError("Sandbox.Failure", str(error)) from error
         return cls(launched, sandbox, started_at)
 
     def watch(self, loop: AbstractEventLoop, on_exit: OnExit) -> None:
@@ -131,7 +134,7 @@ class SupervisedProcess:
         self._memory.sample()  # what is killed tells nothing any more
         self.thaw()  # on cgroup v1 who is frozen does not die
         with suppress(OSError):  # it has gone already
-            self._control.send(b"K")
+            self._control.send(END)
         if not await _ended(get_running_loop(), self._supervisor):
             get_diary().error("processes of a function cannot be killed", runtime=self.pid)
         self._control.close()

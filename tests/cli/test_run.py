@@ -237,7 +237,9 @@ def test_a_diary_without_structlog_does_not_end_it(tmp_path: Path) -> None:
     with started(*command, cwd=tmp_path, output=subprocess.PIPE, PYTHONPATH=path) as process:
         assert process.stderr
         told = b""
-        while not told.endswith(b"\n") and (piece := read_some(process.stderr.fileno(), 1)):
+        while not (b"listening" in told and told.endswith(b"\n")):
+            piece = read_some(process.stderr.fileno(), 1)
+            assert piece, told
             told += piece
         process.terminate()
         _, rest = process.communicate(timeout=LIMIT)

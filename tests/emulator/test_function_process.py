@@ -39,12 +39,12 @@ def test_it_gets_the_documented_variables_and_no_others(tmp_path: Path) -> None:
         "AWS_LAMBDA_LOG_GROUP_NAME": "/aws/lambda/my-function",
         "AWS_REGION": "eu-west-1",
         "LAMBDA_RUNTIME_DIR": "/var/runtime",
-        "LAMBDA_TASK_ROOT": str(tmp_path),
+        "LAMBDA_TASK_ROOT": "/var/task",
         "LANG": "en_US.UTF-8",
         "LD_LIBRARY_PATH": "/var/lang/lib:/lib64:/usr/lib64:/var/runtime:/var/runtime/lib:"
         "/var/task:/var/task/lib:/opt/lib",
         "PATH": "/var/lang/bin:/usr/local/bin:/usr/bin/:/bin:/opt/bin",
-        "PWD": str(tmp_path),
+        "PWD": "/var/task",
         "TZ": ":UTC",
         "_HANDLER": "app.handler",
     }
@@ -109,7 +109,7 @@ def test_it_starts_in_its_task_root_in_a_session_of_its_own(tmp_path: Path) -> N
     with scripted_function(task_root=tmp_path) as function:
         about = function.runtime().about
 
-    assert about["cwd"] == str(tmp_path)
+    assert about["cwd"] == "/var/task"
     assert about["session"] == about["pid"]
     assert about["stdin"] == "/dev/null"
 

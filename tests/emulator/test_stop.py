@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from rie.worker import process_table
 from tests.support.emulator import is_running, wait_until
 from tests.support.raw_http import LIMIT, Connection, request
 from tests.support.scripted_runtime import Script
@@ -190,10 +191,9 @@ def test_what_short_calls_leave_behind_and_has_ended_does_not_pile_up(tmp_path: 
                 assert caller.read_response().status == 200
         runtime.park()
 
+        keeper = process_table.parent(runtime.pid)
         wait_until(
-            lambda: children(process.pid) == [runtime.pid], "the end of what was left behind"
+            lambda: list(process_table.descendants(keeper)) == [runtime.pid],
+            "the end of what was left behind",
         )
-
-
-def children(pid: int) -> list[int]:
-    return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+        assert len(list(process_table.descendants(process.pid))) <= 3  # supervisor, init, runtime

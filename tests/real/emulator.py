@@ -146,7 +146,7 @@ def emulator(  # noqa: PLR0913 - a knob of the program each
             *("--listen", "127.0.0.1:0", "--ready-file", str(ready)),
             *("--timeout", str(timeout), "--memory-size", "1024"),
             *("--environments", str(environments), "--task-root", str(task_root)),
-            *("--env", f"{MARK}={mark}", "--env", f"TMPDIR={directory}"),
+            *("--env", f"{MARK}={mark}"),
             *options,
             *("--", *command),
         ],

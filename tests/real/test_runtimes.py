@@ -112,7 +112,7 @@ def test_an_error_arrives_as_the_client_reports_it(runtime: Runtime, function: F
     assert answer.error == "Unhandled"
     assert (error["errorType"], error["errorMessage"]) == ("Shortage", "zu klein: 漢 😀")
     assert isinstance(error[runtime.trace], list)
-    assert function.call("count").fields()["pid"] == before["pid"]
+    assert function.call("count").fields()["process"] == before["process"]
 
 
 def test_a_crash_is_reported_and_the_next_call_starts_anew(function: Function) -> None:
@@ -136,7 +136,7 @@ def test_a_thousand_calls_in_a_row_are_served_by_one_environment(function: Funct
 
     assert isinstance(first["count"], int)
     assert answers == [
-        {"count": first["count"] + tag, "pid": first["pid"], "tag": tag} for tag in range(1, 1000)
+        {"count": first["count"] + tag, "process": first["process"], "tag": tag} for tag in range(1, 1000)
     ]
 
 
@@ -144,7 +144,7 @@ def test_overlapping_calls_wait_for_the_one_environment(function: Function) -> N
     answers = overlap(function)
 
     assert [answer["tag"] for answer in answers] == list(range(50))
-    assert len({answer["pid"] for answer in answers}) == 1
+    assert len({answer["process"] for answer in answers}) == 1
 
 
 def test_overlapping_calls_share_several_environments(runtime: Runtime, tmp_path: Path) -> None:
@@ -157,7 +157,7 @@ def test_overlapping_calls_share_several_environments(runtime: Runtime, tmp_path
         answers = overlap(function)
 
     assert [answer["tag"] for answer in answers] == list(range(50))
-    assert 1 < len({answer["pid"] for answer in answers}) <= 4
+    assert 1 < len({answer["process"] for answer in answers}) <= 4
     started, ended, reported = (
         re.findall(rf"^{word} RequestId: (\S+)", (tmp_path / "log").read_text(), re.MULTILINE)
         for word in ("START", "END", "REPORT")
@@ -208,4 +208,4 @@ def overlap(function: Function) -> list[dict[str, object]]:
 def assert_fresh(answer: Answer, before: dict[str, object]) -> None:
     assert answer.error is None, answer.payload
     assert answer.fields()["count"] == 1
-    assert answer.fields()["pid"] != before["pid"]
+    assert answer.fields()["process"] != before["process"]

@@ -17,9 +17,10 @@ import base64
 import json
 import shutil
 import socket
+import struct
 import sys
 import tempfile
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -126,6 +127,26 @@ class RuntimeConnection(Connection):
         return self.ask(head("POST", full_path, fields) + chunks(*pieces, trailers=trailers))
 
 
+def as_seen_here(pid: int, neighbour: int) -> int:
+    """Translate a process id from the process namespace that `neighbour`, an id of ours, is in."""
+    namespace = Path(f"/proc/{neighbour}/ns/pid").readlink()
+    for each in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            numbers = (each / "status").read_text().split("NSpid:")[1].split("\n")[0].split()
+            if int(numbers[-1]) == pid and (each / "ns/pid").readlink() == namespace:
+                return int(each.name)
+    raise AssertionError(f"no process {pid} beside {neighbour}")
+
+
+def _peer(control: socket.socket) -> int:
+    """Return the id of the process at the other end, as it is known here: unix(7)."""
+    size = struct.calcsize("3i")
+    pid: int = struct.unpack("3i", control.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))[
+        0
+    ]
+    return pid
+
+
 class ScriptedRuntime:
     """One process of the function, and the test's connection to its Runtime API.
 
@@ -138,7 +159,7 @@ class ScriptedRuntime:
         self._control.settimeout(LIMIT)
         self._file = self._stack.enter_context(control.makefile("rwb"))
         self.about = self._hear()
-        self.pid: int = self.about["pid"]
+        self.pid = _peer(control)
         self.environment: dict[str, str] = self.about["environment"]
         self.api = self.environment["AWS_LAMBDA_RUNTIME_API"]
         self._main: RuntimeConnection | None = None
@@ -226,8 +247,7 @@ class ScriptedRuntime:
     def fork(self, *, orphan: bool = True) -> int:
         """Start a process in a session of its own that ignores SIGTERM; return its id."""
         self._order("fork", orphan=orphan)
-        pid: int = self._hear()
-        return pid
+        return as_seen_here(self._hear(), self.pid)
 
     def ignore(self, number: int) -> None:
         self._order("ignore", number=number)
@@ -272,11 +292,14 @@ class Script:
 
     def __enter__(self) -> Self:
         # A socket's path is short: pytest's own temporary folders are too deep for it.
-        folder = tempfile.mkdtemp(prefix="rie-")
+        # Not below /tmp, of which a function has its own; a function may be another user.
+        folder = tempfile.mkdtemp(prefix="rie-", dir="/var/tmp")
+        Path(folder).chmod(0o711)
         self._stack.callback(shutil.rmtree, folder)
         path = f"{folder}/control"
         listener = self._stack.enter_context(socket.socket(socket.AF_UNIX))
         listener.bind(path)
+        Path(path).chmod(0o666)
         listener.listen()
         listener.settimeout(LIMIT)
         self._listener = listener

@@ -12,9 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from rie.sandbox.machine import Machine
+from rie.sandbox.wanted import Wanted
 from rie.worker import entrypoint
+from rie.worker.bare_process import BareProcess
 from rie.worker.entrypoint import Entrypoint, LaunchError, diagnose, find, launch_error
-from rie.worker.process import Launch, RuntimeProcess
+from rie.worker.process import Launch, start_process
 
 OTHER_MACHINE = {"x86_64": ("aarch64", 0xB7), "aarch64": ("x86_64", 0x3E)}
 
@@ -32,18 +35,26 @@ def elf(machine: int) -> bytes:
 
 
 def failure(path: Path, folder: Path | None = None) -> LaunchError:
-    """Start a file for good and return why that failed."""
+    """Start a file for good, with and without a supervisor, and return why that failed."""
+    sandbox = Machine(Wanted(memory_size=128, task_root=Path("/"), bounded=False)).open()
     launch = Launch(
         command=(str(path),),
         environment={},
         folder=folder or path.parent,
         search_path=None,
         marker=b"TEST=1",
+        sandbox=sandbox,
     )
-    with Path(os.devnull).open("wb") as output, pytest.raises(LaunchError) as raised:
-        RuntimeProcess.start(launch, output.fileno())
-    assert str(raised.value) == raised.value.message
-    return raised.value
+    failures = []
+    for start in (start_process, BareProcess.start):
+        with Path(os.devnull).open("wb") as output, pytest.raises(LaunchError) as raised:
+            start(launch, output.fileno())
+        failures.append(raised.value)
+    sandbox.close()
+    one, other = failures
+    assert (one.message, one.hint) == (other.message, other.hint)
+    assert str(one) == one.message
+    return one
 
 
 # What keeps a program from starting

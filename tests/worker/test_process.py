@@ -16,6 +16,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import anyio
@@ -23,9 +24,12 @@ import anyio.lowlevel
 import pytest
 
 from rie.core.exit_status import ExitStatus
+from rie.sandbox.machine import Machine
+from rie.sandbox.wanted import Wanted
 from rie.worker import process_table
+from rie.worker.bare_process import BareProcess
 from rie.worker.entrypoint import LaunchError
-from rie.worker.process import Launch, RuntimeProcess
+from rie.worker.process import Launch, RuntimeProcess, start_process
 
 pytestmark = [
     pytest.mark.anyio,
@@ -41,14 +45,22 @@ def anyio_backend() -> tuple[str, dict[str, object]]:
     return "asyncio", {"use_uvloop": True}
 
 
+# A runtime with a supervisor of its own, and one as it is where there is no launcher.
+KINDS: dict[str, Callable[[Launch, int, tuple[int, ...]], RuntimeProcess]] = {
+    "supervised": start_process,
+    "bare": BareProcess.start,
+}
+
+
 class Started:
     """A runtime, and the end of the pipe that it writes to."""
 
-    def __init__(self, *command: str) -> None:
+    def __init__(self, kind: str, *command: str) -> None:
         self.marker = f"MARK={uuid.uuid4()}".encode()
         self.output, write = os.pipe()
+        self.launch = make_launch(command, self.marker)
         try:
-            self.process = RuntimeProcess.start(make_launch(command, self.marker), write)
+            self.process = KINDS[kind](self.launch, write, ())
         finally:
             os.close(write)
         self._read = b""
@@ -98,24 +110,48 @@ def make_launch(command: tuple[str, ...], marker: bytes) -> Launch:
         folder=Path("/"),
         search_path=path,
         marker=marker,
+        sandbox=machine().open(),
     )
+
+
+@cache
+def machine() -> Machine:
+    """What is held for all environments, from the first on."""
+    made = Machine(Wanted(memory_size=128, task_root=Path("/"), bounded=False))
+    made.open().close()
+    return made
 
 
 Start = Callable[..., Started]
 
 
-@pytest.fixture
-def start() -> Iterator[Start]:
+@pytest.fixture(params=KINDS)
+def start(request: pytest.FixtureRequest) -> Iterator[Start]:
     """Start runtimes; whatever a failed test left of them is killed."""
+    yield from starting(request.param)
+
+
+@pytest.fixture
+def start_bare() -> Iterator[Start]:
+    yield from starting("bare")
+
+
+@pytest.fixture
+def start_supervised() -> Iterator[Start]:
+    yield from starting("supervised")
+
+
+def starting(kind: str) -> Iterator[Start]:
     every: list[Started] = []
 
     def start_one(*command: str) -> Started:
-        every.append(Started(*command))
+        every.append(Started(kind, *command))
         return every[-1]
 
     yield start_one
     for started in every:
         started.process.kill_now()
+        started.launch.sandbox.close()
         os.close(started.output)
 
 
@@ -224,10 +260,10 @@ async def test_what_was_killed_is_not_told_as_an_exit(start: Start) -> None:
 
 
 async def test_without_pidfds_an_exit_is_told_too(
-    start: Start, monkeypatch: pytest.MonkeyPatch
+    start_bare: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delattr(os, "pidfd_open")
-    started = start(*shell("exit 7"))
+    started = start_bare(*shell("exit 7"))
     started.watch()
 
     assert await started.exit_status() == ExitStatus(7)
@@ -235,10 +271,10 @@ async def test_without_pidfds_an_exit_is_told_too(
 
 
 async def test_without_pidfds_what_was_killed_is_not_told_either(
-    start: Start, monkeypatch: pytest.MonkeyPatch
+    start_bare: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delattr(os, "pidfd_open")
-    started = start("sleep", "600")
+    started = start_bare("sleep", "600")
     started.watch()
 
     await started.kill()
@@ -257,11 +293,13 @@ def watching_threads(pid: int) -> list[str]:
 
 
 async def test_a_killed_runtime_leaves_neither_zombie_nor_open_file(start: Start) -> None:
+    machine()
     before = len(open_files())
     started = start("sleep", "600")
     started.watch()
 
     await started.kill()
+    started.launch.sandbox.close()
 
     assert not is_listed(started.process.pid)
     assert len(open_files()) == before + 1  # the test's own end of the pipe
@@ -269,25 +307,29 @@ async def test_a_killed_runtime_leaves_neither_zombie_nor_open_file(start: Start
 
 
 async def test_a_runtime_that_ended_by_itself_leaves_nothing_either(start: Start) -> None:
+    machine()
     before = len(open_files())
     started = start("true")
     started.watch()
     await started.exit_status()
 
     await started.kill()
+    started.launch.sandbox.close()
 
     assert not is_listed(started.process.pid)
     assert len(open_files()) == before + 1
 
 
-async def test_a_program_that_cannot_be_started_leaves_no_open_file() -> None:
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_program_that_cannot_be_started_leaves_no_open_file(kind: str) -> None:
+    launch = make_launch(("/no/such/program",), b"MARK=none")
     before = len(open_files())
 
     with (
         Path(os.devnull).open("wb") as output,  # noqa: ASYNC230 - no file
         pytest.raises(LaunchError),
     ):
-        RuntimeProcess.start(make_launch(("/no/such/program",), b"MARK=none"), output.fileno())
+        KINDS[kind](launch, output.fileno(), ())
 
     assert len(open_files()) == before
 
@@ -374,9 +416,26 @@ async def test_to_kill_now_does_not_wait(start: Start) -> None:
     await started.kill()
 
 
-async def test_who_left_parent_session_and_environment_behind_is_not_found(start: Start) -> None:
+LEFT_ALL = "(setsid env -i /bin/sh -c 'echo $$; exec /bin/sleep 600' &); echo 0"
+
+
+async def test_who_left_parent_session_and_environment_behind_comes_to_the_supervisor(
+    start_supervised: Start,
+) -> None:
+    started = start_supervised(*shell(LEFT_ALL))
+    stray = max(started.numbers(2))
+    await until(lambda: not process_table.is_running(started.process.pid))
+
+    await started.kill()
+
+    assert not process_table.is_running(stray)
+
+
+async def test_who_left_parent_session_and_environment_behind_is_not_found_without_one(
+    start_bare: Start,
+) -> None:
     """The limit of it: the kernel has kept nothing that would tell whose it was."""
-    started = start(*shell("(setsid env -i /bin/sh -c 'echo $$; exec /bin/sleep 600' &); echo 0"))
+    started = start_bare(*shell(LEFT_ALL))
     stray = max(started.numbers(2))
     try:
         await until(lambda: not process_table.is_running(started.process.pid))
@@ -390,16 +449,19 @@ async def test_who_left_parent_session_and_environment_behind_is_not_found(start
 ADOPTION = f"""
 import asyncio, os
 from pathlib import Path
-from rie.worker import process, process_table
+from rie.sandbox.machine import Machine
+from rie.sandbox.wanted import Wanted
+from rie.worker import bare_process, process, process_table
 
-process.adopt_orphans()
+bare_process.adopt_orphans()
 read, write = os.pipe()
 script = "(setsid env -i /bin/sh -c 'echo $$; exec /bin/sleep 600' &); sleep 600"
 launch = process.Launch(
     command=("/bin/sh", "-c", script), environment={{"MARK": "adopted"}}, folder=Path("/"),
     search_path=None, marker=b"MARK=adopted",
+    sandbox=Machine(Wanted(memory_size=128, task_root=Path("/"), bounded=False)).open(),
 )
-runtime = process.RuntimeProcess.start(launch, write)
+runtime = bare_process.BareProcess.start(launch, write)
 stray = int(os.read(read, 100))
 asyncio.run(asyncio.wait_for(runtime.kill(), {LIMIT}))
 print(process_table.is_running(stray))
@@ -449,12 +511,13 @@ async def test_the_peak_that_was_seen_outlives_the_process(start: Start) -> None
     assert await started.kill() >= 60 * MIB
 
 
-async def test_descriptors_that_are_named_are_inherited_and_no_others() -> None:
+@pytest.mark.parametrize("kind", KINDS)
+async def test_descriptors_that_are_named_are_inherited_and_no_others(kind: str) -> None:
     read, write = os.pipe()
     launch = make_launch(shell("ls /proc/self/fd | tr '\\n' ' '"), b"MARK=inherit")
     null = os.open(os.devnull, os.O_RDONLY)
 
-    process = RuntimeProcess.start(launch, write, (null,))
+    process = KINDS[kind](launch, write, (null,))
     os.close(write)
     with open(read, "rb") as output:  # noqa: PTH123, ASYNC230 - a pipe
         listed = set(output.read().split())

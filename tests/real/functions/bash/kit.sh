@@ -1,6 +1,7 @@
 # The kit of tests/real in bash: `handler` does what the event asks for.
 
 count=0
+read -r process </proc/sys/kernel/random/uuid # a process id would be the same everywhere
 
 # field NAME: into $field, the scalar of that name near the start of the event. Not jq, whose
 # start would be the larger part of a small invocation.
@@ -21,7 +22,7 @@ do_echo() { cat; }
 do_count() {
   count=$((count + 1))
   field tag
-  printf '{"count": %d, "pid": %d, "tag": %d}' "$count" $$ "${field:-0}"
+  printf '{"count": %d, "process": "%s", "tag": %d}' "$count" "$process" "${field:-0}"
 }
 
 do_context() {

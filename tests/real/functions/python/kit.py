@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
+import uuid
 
 STATE = {"count": 0}
+PROCESS = str(uuid.uuid4())  # a process id would be the same in every environment
 
 
 def handler(event: object, context: object) -> object:
@@ -17,7 +18,7 @@ def handler(event: object, context: object) -> object:
 
 def count(event: dict, _context: object) -> object:
     STATE["count"] += 1
-    return {"count": STATE["count"], "pid": os.getpid(), "tag": event.get("tag")}
+    return {"count": STATE["count"], "process": PROCESS, "tag": event.get("tag")}
 
 
 def context_info(_event: dict, context: object) -> object:

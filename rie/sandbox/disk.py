@@ -1,13 +1,11 @@
-"""Where a function's /tmp is kept: on a disk of its own, else in a folder.
+"""A disk for a function's /tmp: a sparse file with an ext4 file system, behind a loop device.
 
-The disk is a sparse file with an ext4 file system, behind a loop device. It is full at its
-size as on AWS, and what is written there is not memory, as it would be in a tmpfs. Mounting
-it, and removing its lost+found, is the launcher's business. A machine without mount namespaces
-has a folder instead, which nothing keeps to a size.
+It is full at its size as on AWS, and what is written there is not memory, as it would be in a
+tmpfs. Mounting it, and removing its lost+found, is the launcher's business. A machine without
+mount namespaces has a folder instead (folder.py).
 
 Neither the file nor the device outlives the process, however that ends: the file never has a
-name, and the device is freed with its last user (a descriptor or a mount). A folder may be
-left behind: its name says by whom, and the next emulator removes it.
+name, and the device is freed with its last user (a descriptor or a mount).
 
 Sizes: `size_mb` in MiB, all others in bytes. Sources: linux/loop.h, ext4(5), mke2fs(8).
 """
@@ -21,15 +19,13 @@ import stat
 import struct
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
 
-from rie.core.errors import RieError
+from rie.sandbox import files, temporary_files
+from rie.sandbox.temporary_files import NoDisk
 
 _BLOCK = 4096
 _BLOCKS_PER_MIB = (1 << 20) // _BLOCK
-_IN_MEMORY = frozenset({b"tmpfs", b"ramfs"})
 
 # No journal, as nothing is to survive a crash; no checksums, as they would have the kernel
 # write the inode tables, which are zero here, in the background; no copies of the superblock.
@@ -54,14 +50,6 @@ _RACES = frozenset({errno.EBUSY, errno.ENXIO, errno.ENODEV})
 _UNKNOWN_CALL = frozenset({errno.EINVAL, errno.ENOTTY})
 _ATTEMPTS = 256  # each that fails is a success of somebody else
 
-_OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_NAME_PARTS = 4  # rie, the process, its start, chance
-_START_UNKNOWN = "0"
-
-
-class NoDisk(RieError):
-    """There can be no disk here. The message names what is missing, and what to do."""
-
 
 @dataclass(slots=True)
 class Disk:
@@ -77,23 +65,6 @@ class Disk:
             os.close(descriptor)
 
 
-@dataclass(frozen=True, slots=True)
-class Folder:
-    """A folder in place of a disk."""
-
-    path: Path
-
-    def size(self) -> int:
-        """Add up what is used below; what cannot be read counts for nothing."""
-        # By inode, as hard links share their blocks.
-        files = {(file.st_dev, file.st_ino): file.st_blocks for file in _below(self.path)}
-        return sum(files.values()) * 512
-
-    def close(self) -> None:
-        """Remove the folder and what is in it, as far as that is possible."""
-        _remove(self.path)
-
-
 def make_disk(size_mb: int, owner: tuple[int, int]) -> Disk:
     """Make a disk that takes `size_mb` of files, its root belonging to `owner` (uid, gid).
 
@@ -101,37 +72,12 @@ def make_disk(size_mb: int, owner: tuple[int, int]) -> Disk:
     """
     size = _image_blocks(size_mb) * _BLOCK
     try:
-        with _closing(_open_control()) as control, _closing(_unnamed_file()) as image:
+        with files.closing(_open_control()) as control, files.closing(_unnamed_file()) as image:
             os.ftruncate(image, size)
             _format(image, size, owner)
             return _attach(image, control)
     except OSError as error:
         raise NoDisk(f"a disk for /tmp cannot be made: {error}") from error
-
-
-def make_folder(base: Path | None = None) -> Folder:
-    """Make a folder, below the one for temporary files unless `base` is given.
-
-    Raises NoDisk where no folder for temporary files can be written to, and OSError.
-    """
-    pid = os.getpid()
-    name = f"rie-{pid}-{_start_time(pid)}-{os.urandom(4).hex()}"
-    path = (base or Path(_temporary_folder())) / name
-    path.mkdir(mode=0o700)
-    return Folder(path)
-
-
-def remove_stale_folders() -> None:
-    """Remove what emulators of this user left behind when they were killed.
-
-    Processes are known by their number: those of other containers, which share our folder for
-    temporary files but not our process table, count as gone.
-    """
-    for folder in _temporary_folders():
-        with suppress(OSError), os.scandir(folder) as entries:
-            for entry in entries:
-                if _is_stale(entry):
-                    _remove(Path(entry.path))
 
 
 # The file
@@ -145,34 +91,8 @@ def _image_blocks(size_mb: int) -> int:
     return wanted + inodes + withheld + wanted // 200 + 64
 
 
-def _temporary_folders() -> list[str]:
-    folders = (os.environ.get("TMPDIR"), "/var/tmp", "/tmp")  # noqa: S108 - names there are chance
-    return [
-        folder
-        for folder in folders
-        if folder and os.path.isdir(folder) and os.access(folder, os.W_OK | os.X_OK)  # noqa: PTH112 - of names
-    ]
-
-
-def _temporary_folder() -> str:
-    folders = _temporary_folders()
-    if not folders:
-        raise NoDisk("none of TMPDIR, /var/tmp and /tmp is a folder that can be written to")
-    return min(folders, key=_is_in_memory)  # the first of the best
-
-
-def _is_in_memory(folder: str) -> bool:
-    device = os.stat(folder).st_dev  # noqa: PTH116 - of a name
-    number = f"{os.major(device)}:{os.minor(device)}".encode()
-    mounts = (line.partition(b" - ") for line in _read("/proc/self/mountinfo").splitlines())
-    return any(
-        where.split()[2] == number and kind.split(None, 1)[0] in _IN_MEMORY
-        for where, _, kind in mounts
-    )
-
-
 def _unnamed_file() -> int:
-    folder = _temporary_folder()
+    folder = temporary_files.best_folder()
     flags = os.O_RDWR | os.O_EXCL | os.O_CLOEXEC
     try:
         return os.open(folder, flags | os.O_TMPFILE, 0o600)
@@ -185,7 +105,7 @@ def _unnamed_file() -> int:
 
 def _format(image: int, size: int, owner: tuple[int, int]) -> None:
     # In memory first: mkfs waits for the disk with all that it wrote, we need not.
-    with _closing(os.memfd_create("rie-scratch")) as draft:
+    with files.closing(os.memfd_create("rie-scratch")) as draft:
         os.ftruncate(draft, size)
         _make_file_system(draft, owner)
         _copy(draft, image)
@@ -280,7 +200,7 @@ def _open_device(device: str, number: int) -> int:
 
 def _make_node(device: str, number: int) -> None:
     # The minor number is the device's own, unless loop devices have partitions.
-    major, _, minor = _read(f"/sys/block/loop{number}/dev").partition(b":")
+    major, _, minor = files.read(f"/sys/block/loop{number}/dev").partition(b":")
     node = os.makedev(int(major or _LOOP_MAJOR), int(minor or number))
     try:
         os.mknod(device, stat.S_IFBLK | 0o600, node)
@@ -314,124 +234,6 @@ def _bind_in_two_steps(descriptor: int, image: int) -> None:
 
 def _info(flags: int) -> bytes:
     return struct.pack("=52xI176x", flags)  # struct loop_info64
-
-
-# The folder
-
-
-def _below(folder: Path) -> Iterator[os.stat_result]:
-    pending = [str(folder)]
-    while pending:
-        with suppress(OSError), os.scandir(pending.pop()) as entries:
-            for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
-                    pending.append(entry.path)
-                with suppress(OSError):  # gone by now
-                    yield entry.stat(follow_symlinks=False)
-
-
-def _is_stale(entry: os.DirEntry[str]) -> bool:
-    parts = entry.name.split("-")
-    if len(parts) != _NAME_PARTS or parts[0] != "rie" or not parts[1].isdecimal():
-        return False
-    with suppress(OSError):
-        ours = entry.stat(follow_symlinks=False).st_uid == os.geteuid()
-        return ours and not _is_alive(int(parts[1]), parts[2])
-    return False
-
-
-def _is_alive(pid: int, start_time: str) -> bool:
-    if start_time != _START_UNKNOWN:
-        return _start_time(pid) == start_time
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except (OSError, OverflowError):
-        return True
-    return True
-
-
-def _start_time(pid: int) -> str:
-    """When a process was started, in the kernel's ticks; unknown without a /proc (macOS)."""
-    fields = _read(f"/proc/{pid}/stat").rpartition(b")")[2].split()
-    return fields[19].decode() if fields else _START_UNKNOWN
-
-
-def _remove(path: Path) -> None:
-    """Remove a folder without following links, however deep it is.
-
-    A folder's folders are moved up to the top before it is removed: neither the length of a
-    path nor the number of open files sets a limit.
-    """
-    _permit(str(path), None)
-    with suppress(OSError), _closing(os.open(path, _OPEN_FOLDER)) as top:
-        pending = os.listdir(top)  # noqa: PTH208 - a descriptor
-        while pending:
-            name = pending.pop()
-            if not _is_unlinked(name, top):
-                pending += _dissolve(name, top)
-    with suppress(OSError):
-        path.rmdir()
-
-
-def _dissolve(name: str, top: int) -> list[str]:
-    """Remove a folder of `top`; return what was moved from it to `top`."""
-    moved = []
-    _permit(name, top)
-    with suppress(OSError), _closing(os.open(name, _OPEN_FOLDER, dir_fd=top)) as folder:
-        for entry in os.listdir(folder):  # noqa: PTH208 - a descriptor
-            if not _is_unlinked(entry, folder):
-                moved += _move_up(entry, folder, top)
-        os.rmdir(name, dir_fd=top)
-    return moved
-
-
-def _move_up(name: str, folder: int, top: int) -> list[str]:
-    new_name = os.urandom(8).hex()  # `top` may have the old one
-    _permit(name, folder)
-    with suppress(OSError):
-        os.rename(name, new_name, src_dir_fd=folder, dst_dir_fd=top)
-        return [new_name]
-    return []
-
-
-def _is_unlinked(name: str, folder: int) -> bool:
-    try:
-        os.unlink(name, dir_fd=folder)
-    except OSError:  # a folder, or it may not be
-        return False
-    return True
-
-
-def _permit(name: str, folder: int | None) -> None:
-    """Give ourselves the right to a folder that the function has taken from itself.
-
-    Root has every right. For others no harm is done should a link have come in its place:
-    the function, being the same user, could do this itself.
-    """
-    if os.geteuid():
-        with suppress(OSError):
-            os.chmod(name, 0o700, dir_fd=folder)
-
-
-# Both
-
-
-@contextmanager
-def _closing(descriptor: int) -> Iterator[int]:
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
-
-
-def _read(path: str) -> bytes:
-    try:
-        with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - as in process_table.py
-            return file.read()
-    except OSError:
-        return b""
 
 
 def _last_line(text: bytes) -> str:

@@ -1,0 +1,196 @@
+"""Looking for the places where control groups may be made: cgroup v1, v2, or both side by side.
+
+Nothing is changed. What hinders a feature is told in a line, with what a user can do.
+
+Sources: cgroups(7) for the files in /proc; the kernel's admin-guide/cgroup-v2.rst and
+admin-guide/cgroup-v1/.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+from rie.sandbox import files
+from rie.sandbox.cgroup import Feature
+from rie.sandbox.cgroup_directory import Version
+from rie.sandbox.cgroup_tree import CONTROLLERS, Tree, advice, is_root
+
+_V1_FEATURES: Final[dict[str, tuple[Feature, ...]]] = {
+    "memory": ("memory",),
+    "pids": ("processes",),
+    "cpu": ("cpu",),
+    "freezer": ("freeze", "kill"),
+}
+_UNIFIED = ""  # cgroup v2's line in /proc/self/cgroup names no controller
+
+
+def find_trees(proc_self: str) -> tuple[Tree, ...]:
+    """Find them; the first that offers a feature is to be used.
+
+    `proc_self` is the folder where cgroup and mountinfo are read.
+    """
+    places = _places(proc_self)
+    # To freeze and to kill cgroup v2 is better.
+    return (*_v2_trees(places), *_v1_trees(places))
+
+
+def nowhere(feature: Feature) -> str:
+    """Say why no place is there for a feature, and what to do."""
+    what = CONTROLLERS.get(feature, "freezer")
+    if not os.path.exists("/proc/self/cgroup"):  # noqa: PTH110
+        return "this system has no control groups. Run rie on Linux"
+    return (
+        f"no mounted control groups have the {what} controller. Mount them at /sys/fs/cgroup, "
+        f"and have the kernel started without cgroup_disable={what}"
+    )
+
+
+class _Place(NamedTuple):
+    """Where a hierarchy is mounted, and the directory of our own group in it."""
+
+    mount: str
+    own: str
+
+
+def _places(proc_self: str) -> dict[str, _Place]:
+    """Find our place in each hierarchy, by controller."""
+    lines = files.read(f"{proc_self}/cgroup").decode(errors="surrogateescape").splitlines()
+    paths = {
+        name: path
+        for _, names, path in (line.split(":", 2) for line in lines)
+        for name in names.split(",")
+    }
+    found: dict[str, _Place] = {}
+    beside: dict[str, _Place] = {}
+    for names, root, mount in _mounts(f"{proc_self}/mountinfo"):
+        for name in names & paths.keys():
+            inner = _below(root, paths[name])
+            if inner is None:
+                beside.setdefault(name, _Place(mount, mount))
+            else:
+                found.setdefault(name, _Place(mount, f"{mount}{inner}"))
+    return beside | found
+
+
+def _mounts(mountinfo: str) -> Iterator[tuple[set[str], str, str]]:
+    """Yield controllers, root in the hierarchy and mount point of each mounted hierarchy."""
+    for line in files.read(mountinfo).decode(errors="surrogateescape").splitlines():
+        mount, _, source = line.partition(" - ")
+        if source.startswith("cgroup"):  # of the hundreds that there may be
+            kind, _, options = source.split(" ", 2)
+            names = {_UNIFIED} if kind == "cgroup2" else set(options.split(","))
+            root, point = mount.split(" ")[3:5]
+            yield names, _unescaped(root), _unescaped(point)
+
+
+def _below(root: str, path: str) -> str | None:
+    """Say how a group's path goes on below the root of a mount; None where it is not below.
+
+    A container may see its own group for the root; one that came in from outside is beside it.
+    """
+    root = root.rstrip("/")
+    inner = path.rstrip("/").removeprefix(root)
+    if not path.startswith(root) or "/.." in path or not (inner == "" or inner[0] == "/"):
+        return None
+    return inner
+
+
+def _v1_trees(places: dict[str, _Place]) -> Iterator[Tree]:
+    """Yield our own groups of cgroup v1; controllers may share a hierarchy."""
+    features: dict[str, list[Feature]] = {}
+    for controller, served in _V1_FEATURES.items():
+        if controller in places:
+            features.setdefault(places[controller].own, []).extend(served)
+    for path, served_here in features.items():
+        yield Tree(path, 1, dict.fromkeys(served_here, _obstacle(path, 1)))
+
+
+def _v2_trees(places: dict[str, _Place]) -> Iterator[Tree]:
+    """Yield the group of cgroup v2, the nearest to ours, below which most can be had.
+
+    A controller that cgroup v1 has is none of cgroup v2's.
+    """
+    place = places.get(_UNIFIED)
+    if place is None:
+        return
+    wanted = [feature for feature, name in CONTROLLERS.items() if name not in places]
+    paths = [path for path in _upward(place) if not _obstacle(path, 2)]
+    if paths:
+        yield _best(place, paths, wanted)
+    else:
+        features: list[Feature] = [*wanted, "freeze", "kill"]
+        yield Tree(place.own, 2, dict.fromkeys(features, _obstacle(place.own, 2)))
+
+
+def _best(place: _Place, paths: list[str], wanted: list[Feature]) -> Tree:
+    """Choose the first of the groups from which most is to be had."""
+    offers = [(path, {feature: _refusal(path, feature) for feature in wanted}) for path in paths]
+    path, refusals = max(offers, key=lambda offer: _worth(offer[1]))
+    enabled = files.words(f"{path}/cgroup.subtree_control")
+    hand_on = tuple(
+        feature
+        for feature, refusal in refusals.items()
+        if not refusal and CONTROLLERS[feature] not in enabled
+    )
+    return Tree(
+        path,
+        2,
+        {**refusals, "freeze": "", "kill": ""},
+        inner=place.own.removeprefix(path).strip("/").partition("/")[0],
+        hand_on=hand_on,
+    )
+
+
+def _worth(refusals: dict[Feature, str]) -> int:
+    # To have the processor's share is no reason to leave our own group for another.
+    return [refusals.get("memory"), refusals.get("processes")].count("")
+
+
+def _upward(place: _Place) -> Iterator[str]:
+    """Yield our own group and those above it that the mount shows."""
+    path = place.own
+    while path != place.mount:
+        yield path
+        path = path.rpartition("/")[0]
+    yield path
+
+
+def _refusal(path: str, feature: Feature) -> str:
+    """Say why groups below one do not get a controller (cgroup v2), if they don't."""
+    controller = CONTROLLERS[feature]
+    if controller in files.words(f"{path}/cgroup.subtree_control"):
+        return ""
+    if controller not in files.words(f"{path}/cgroup.controllers"):
+        return f"{path} does not have the {controller} controller. {advice(2)}"
+    if not _writable(f"{path}/cgroup.subtree_control"):
+        return f"{path} does not hand {controller} on, and is not ours to change. {advice(2)}"
+    if not is_root(path) and files.words(f"{path}/cgroup.procs") - {str(os.getpid())}:
+        return (
+            f"{path} cannot hand {controller} on while it has processes besides rie. "
+            "Start rie in a group of its own (systemd-run --user --scope -p Delegate=yes)"
+        )
+    return ""
+
+
+def _obstacle(path: str, version: Version) -> str:
+    """Say what keeps us from making groups below one and entering them, if anything does."""
+    if not os.path.isdir(path):  # noqa: PTH112 - as cheap as it gets
+        return f"{path} is not there. Mount the control groups where /proc/self/mountinfo has them"
+    # Whoever goes from one group of cgroup v2 to another must own what is above both.
+    if _writable(path) and (version == 1 or _writable(f"{path}/cgroup.procs")):
+        return ""
+    if os.statvfs(path).f_flag & os.ST_RDONLY:
+        return f"{path} is mounted read-only. Have it writable (docker run --privileged)"
+    return f"{path} is not writable for uid {os.geteuid()}. {advice(version)}"
+
+
+def _writable(path: str) -> bool:
+    return os.access(path, os.W_OK, effective_ids=True)
+
+
+def _unescaped(path: str) -> str:
+    """Undo what mountinfo does to blanks and backslashes, which is octal."""
+    first, *others = path.split("\\")
+    return first + "".join(chr(int(other[:3], 8)) + other[3:] for other in others)
