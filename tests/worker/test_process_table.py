@@ -161,7 +161,24 @@ os.waitpid(pid, 0)
         line(process)
         peak = PeakMemory(process.pid)
 
-        assert peak.read(time.monotonic()) >= 50 * MIB + process_table.resident(process.pid) // 2
+        together = 50 * MIB + process_table.proportional(process.pid)
+        assert peak.read(time.monotonic()) >= together
+        peak.close()
+
+
+def test_memory_that_processes_share_counts_once() -> None:
+    script = """
+b = b"x" * (50 << 20)
+pid = os.fork()
+if not pid:
+    say(b"shared"); wait(); os._exit(0)
+os.waitpid(pid, 0)
+"""
+    with running(*python(script)) as process:
+        line(process)
+        peak = PeakMemory(process.pid)
+
+        assert 50 * MIB <= peak.read(time.monotonic()) < 90 * MIB
         peak.close()
 
 
