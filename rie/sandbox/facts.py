@@ -14,10 +14,20 @@ from rie.sandbox.wanted import FEATURES, Fact, Feature
 _NO_MOUNTS = "run as root, or permit user namespaces (sysctl user.max_user_namespaces)"
 
 
+_WITHOUT_LAUNCHER: dict[Feature, str] = {
+    "memory": "sampled",
+    "tmp": "a folder (TMPDIR), watched",
+    "cleanup": "process tree and process group",
+}
+
+
 def facts(machine: Machine) -> tuple[Fact, ...]:
     """Say what holds, for each feature in the order of FEATURES."""
     if "launcher" in machine.lacking:
-        return tuple(Fact(each, False, "none", machine.lacking["launcher"]) for each in FEATURES)
+        why = machine.lacking["launcher"]
+        return tuple(
+            Fact(each, False, _WITHOUT_LAUNCHER.get(each, "none"), why) for each in FEATURES
+        )
     if not machine.wanted.bounded:
         return tuple(Fact(each, False, "none", "--no-sandbox") for each in FEATURES)
     return tuple(_TELL[each](machine) for each in FEATURES)

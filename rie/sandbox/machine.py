@@ -42,7 +42,8 @@ class Machine:
 
     def __init__(self, wanted: Wanted) -> None:
         self.wanted = wanted
-        self.cgroups = Cgroups.find()
+        # Nobody enters a group without a launcher.
+        self.cgroups = Cgroups.find() if launcher.is_built() else Cgroups(())
         self.lacking: dict[str, str] = {}  # means that failed, and why
         self.privileged = _has_capability(_CAP_SYS_ADMIN)
         self.means: Means = self._means()
@@ -163,6 +164,10 @@ class Machine:
         )
 
     def _prepare(self, disk: Disk | None) -> dict[str, int]:
+        if "launcher" in self.lacking:
+            if self.wanted.network == "isolated":
+                raise SandboxError(f"--network isolated cannot be had here: {NOT_BUILT}")
+            return {}
         while True:
             words = plan.preparation(
                 self.wanted,

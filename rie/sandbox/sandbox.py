@@ -70,7 +70,7 @@ class Sandbox:
         return path
 
     def variables(self, wanted: Mapping[str, str]) -> dict[str, str]:
-        """Put TMPDIR right: the function's /tmp may be elsewhere, and no folder of ours is in it."""
+        """Put TMPDIR right: the function's /tmp may be elsewhere, and has no folder of ours."""
         found = dict(wanted)
         if self._folder is not None:
             found["TMPDIR"] = str(self._folder.path)

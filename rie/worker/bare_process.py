@@ -76,13 +76,15 @@ def adopt_orphans() -> None:
 class BareProcess:
     """One started runtime: a session of its own, and whatever it started."""
 
-    def __init__(self, popen: subprocess.Popen[bytes], marker: bytes, started_at: float) -> None:
+    def __init__(self, popen: subprocess.Popen[bytes], launch: Launch, started_at: float) -> None:
         self.started_at = started_at  # seconds, monotonic: just before it was started
         self._memory = PeakMemory(popen.pid)
         self._popen = popen
-        self._marker = marker
+        self._marker = launch.marker
+        self._sandbox = launch.sandbox
         self._stop_watching: Callable[[], None] = _nothing
         self._oom_kills = process_table.oom_kills()
+        self._over_limit = False
         _adoption.roots.add(popen.pid)
 
     @classmethod
@@ -104,7 +106,7 @@ class BareProcess:
             )
         except OSError as error:
             raise entrypoint.launch_error(error, program, launch.folder) from error
-        return cls(popen, launch.marker, started_at)
+        return cls(popen, launch, started_at)
 
     @property
     def pid(self) -> int:
@@ -138,6 +140,10 @@ class BareProcess:
         """Look at the memory of all processes together; for runtimes that start others."""
         self._memory.sample()
         _adoption.collect()  # what runtimes left behind, and has ended since
+        if not self._over_limit and self._sandbox.exceeds(self._memory.together):
+            self._over_limit = True
+            _signal(self.pid)
+        self._sandbox.watch_tmp(time.monotonic())
 
     def peak_memory(self, now: float) -> int:
         """Return the highest use so far, by the kernel's marks."""
@@ -220,8 +226,11 @@ class BareProcess:
             code,
             core_dumped=result.si_code == os.CLD_DUMPED,
             # Killed by nobody that we know of, and the kernel has killed somebody meanwhile.
-            out_of_memory=code == -signal.SIGKILL and process_table.oom_kills() > self._oom_kills,
+            out_of_memory=code == -signal.SIGKILL and self._ran_out_of_memory(),
         )
+
+    def _ran_out_of_memory(self) -> bool:
+        return self._over_limit or process_table.oom_kills() > self._oom_kills
 
 
 def _pauses() -> Iterator[float]:

@@ -104,6 +104,7 @@ class EnvironmentDriver:
     ) -> None:
         self.log = log
         self._environment = ExecutionEnvironment(function)
+        self._memory_size = function.memory_size
         self._launch = launch
         self._output = output
         self._owner = owner
@@ -297,6 +298,12 @@ class EnvironmentDriver:
 
     def _exited(self, status: ExitStatus) -> None:
         get_diary().debug("the runtime exited", status=status.describe(), log_stream=self.log.name)
+        if status.out_of_memory:
+            get_diary().warning(
+                "the function has used up its memory; give it more with --memory-size",
+                phase=self.phase.value,
+                memory_size=self._memory_size,
+            )
         self._receive(RuntimeExited(status))
 
     async def _reset(self) -> None:

@@ -227,6 +227,7 @@ def taken() -> Iterator[int]:
 @pytest.mark.parametrize(
     "option",
     ["--listen=127.0.0.1:{taken}", "--runtime-api=127.0.0.1:{taken}", "--ready-file=none/ready"],
+    ids=["listen", "runtime-api", "ready-file"],
 )
 def test_an_emulator_that_cannot_start_leaves_nothing(option: str, who: Who, taken: int) -> None:
     # The last is found out when the first environment is there already.

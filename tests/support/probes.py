@@ -121,10 +121,10 @@ def temporary_folder() -> str:
 
 
 def remount(path: str) -> int | None:
+    """Make a mount writable: of this view of it only, should nothing keep us from it."""
     libc = ctypes.CDLL(None, use_errno=True)
-    for flags in (MS_REMOUNT, MS_REMOUNT | MS_BIND):
-        if libc.mount(None, path.encode(), None, flags, None) == 0:
-            return None
+    if libc.mount(None, path.encode(), None, MS_REMOUNT | MS_BIND, None) == 0:
+        return None
     return ctypes.get_errno()
 
 
