@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -131,6 +132,7 @@ def _run(
         if each is signal.SIGHUP and signal.getsignal(each) is signal.SIG_IGN:
             continue  # nohup asked for that
         signal.signal(each, lambda number, _: early.append(number))
+    _permit_descriptors(settings)
     try:
         groundwork = lay_groundwork(settings)
     except GroundworkError as error:
@@ -142,6 +144,20 @@ def _run(
     except BaseException:
         groundwork.abandon()  # what the emulator has not taken over
         raise
+
+
+def _permit_descriptors(settings: Settings) -> None:
+    """Take as many descriptors as there may be: an environment holds some twenty of them.
+
+    Functions have a limit of their own, unless they are to be as everything else.
+    """
+    if not settings.sandbox:
+        return
+    import resource  # noqa: PLC0415 - after the options are right
+
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    with suppress(ValueError, OSError):  # macOS has a limit that it does not tell
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _current_folder() -> Path:

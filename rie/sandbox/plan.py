@@ -180,14 +180,19 @@ def _below(path: Path, folder: Path) -> bool:
     return path != folder and path.is_relative_to(folder)
 
 
-def before_supervision(means: Means, namespaces: Iterable[int], ending: Sequence[str]) -> list[str]:
+def before_supervision(
+    means: Means, namespaces: Iterable[int], ending: Sequence[str], moved: Path | None = None
+) -> list[str]:
     """Say what the supervisor does before it starts the runtime's process.
 
-    `ending` is how it kills a control group and removes it.
+    `ending` is how it kills a control group and removes it; `moved` is the task root where it is
+    another folder by now than the one that was mounted.
     """
     words = list(ending)
     for each in namespaces:  # user, network, mount: the first gives the right to the others
         words += ["join", str(each)]
+    if moved is not None:
+        words += ["bind", str(moved), str(TASK_ROOT)]
     if "process namespace" in means:
         words += ["process-namespace"]
     return words

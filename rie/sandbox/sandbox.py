@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import os
 import socket
+import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -50,6 +51,13 @@ class Sandbox:
         # One for each life of its processes: the peak of memory is theirs. The first is made
         # now, as cgroup v2 may have us move, which must be before we have children.
         self._group: Cgroup | None = machine.make_group() if self.supervises else None
+        # Whether the kernel counts what all processes hold together, and the most that it lets
+        # them, in bytes: what is above that are pages of files, and nobody's use.
+        self.counts_memory = machine.cgroups.mechanism("memory") is not None
+        self._tmp_counts = machine.tmp_counts_as_memory
+        enforced = self.counts_memory and machine.wanted.bounded and not self._tmp_counts
+        self.memory_limit = machine.wanted.memory_size * _MB if enforced else sys.maxsize
+        self._code = _identity_of(machine.wanted.task_root)
         self._folder = folder
         self._next_look = 0.0
         self._most_held = 0
@@ -103,7 +111,9 @@ class Sandbox:
         while True:
             try:
                 return launcher.start(
-                    plan.before_supervision(machine.means, self._held(), _ending(group)),
+                    plan.before_supervision(
+                        machine.means, self._held(), _ending(group), self._moved_task_root()
+                    ),
                     plan.after_supervision(
                         machine.means,
                         groups=group.entries,
@@ -126,6 +136,20 @@ class Sandbox:
     def _held(self) -> list[int]:
         return [self.namespaces[each] for each in _JOINED if each in self.namespaces]
 
+    def _moved_task_root(self) -> Path | None:
+        """Return the task root if a build has put another folder in its place meanwhile.
+
+        What is mounted is the folder, not its name. One below /tmp cannot be seen from inside.
+        """
+        root = self._machine.wanted.task_root
+        now = _identity_of(root)
+        if "task root" not in self._machine.means or now in {None, self._code}:
+            return None
+        if root.is_relative_to(TMP):
+            return None
+        self._code = now
+        return root
+
     def _limits(self) -> list[tuple[int, int]]:
         machine = self._machine
         cgroups = machine.cgroups
@@ -139,23 +163,12 @@ class Sandbox:
 
     def ended(self) -> None:
         """Take in that its processes are gone; others may be started in it."""
-        group, self._group = self._group, None
+        group, self._group, self._most_held = self._group, None, 0
         if group is not None:
             group.kill()  # who is left where even the supervisor was killed
             group.remove()
 
     # Memory, in bytes
-
-    @property
-    def counts_memory(self) -> bool:
-        """Whether the kernel counts what all processes hold together."""
-        return self._machine.cgroups.mechanism("memory") is not None
-
-    @property
-    def memory_limit(self) -> int | None:
-        """What the kernel lets them hold; None: nothing keeps them from holding more."""
-        machine = self._machine
-        return machine.wanted.memory_size * _MB if self.counts_memory and self._bounded else None
 
     def oom_kills(self) -> int | None:
         """Count the processes killed for want of memory; None: nobody counts."""
@@ -165,7 +178,7 @@ class Sandbox:
         """Return the highest use by all processes together so far, as far as the kernel tells."""
         if self._group is None or not self.counts_memory:
             return 0
-        if self._machine.tmp_counts_as_memory:  # the kernel's mark has what is in /tmp as well
+        if self._tmp_counts:  # the kernel's mark has what is in /tmp as well
             self._most_held = max(self._most_held, self._group.memory_now().held)
             return self._most_held
         return self._group.memory_peak()
@@ -175,16 +188,12 @@ class Sandbox:
 
         `resident` is what all processes hold, as sampled.
         """
-        most = self._machine.wanted.memory_size * _MB
-        if not self._bounded:
+        wanted = self._machine.wanted
+        if not wanted.bounded:
             return False
-        if not self.counts_memory:
-            return resident > most
-        return self._machine.tmp_counts_as_memory and self.memory_peak() > most
-
-    @property
-    def _bounded(self) -> bool:
-        return self._machine.wanted.bounded
+        if self.counts_memory:
+            return self._tmp_counts and self.memory_peak() > wanted.memory_size * _MB
+        return resident > wanted.memory_size * _MB
 
     def watch_tmp(self, now: float) -> None:
         """Look at a /tmp that nothing bounds, now and then; say once that it has grown too large.
@@ -229,6 +238,14 @@ class Sandbox:
             self.listener.close()
         if self.egress is not None:
             self.egress.close()
+
+
+def _identity_of(folder: Path) -> tuple[int, int] | None:
+    try:
+        facts = folder.stat()
+    except OSError:
+        return None
+    return facts.st_dev, facts.st_ino
 
 
 def _is_in_tmp(path: str) -> bool:

@@ -97,7 +97,10 @@ def proportional(pid: int) -> int:
 
 
 class PeakMemory:
-    """The highest resident memory of one process and its descendants, or `others`, so far.
+    """The highest memory of one process and its descendants so far, as far as anybody tells.
+
+    `others` yields who belongs to it besides, its descendants where it is not given; `counted`
+    says what the kernel has counted for all together.
 
     The kernel keeps the mark of each process (VmHWM), but writes a page of text to tell it:
     9 us and more, as much as all else that is done for an invocation's report. So under load
@@ -105,13 +108,19 @@ class PeakMemory:
     by the next reading.
     """
 
-    def __init__(self, pid: int, others: Callable[[], Iterable[int]] | None = None) -> None:
+    def __init__(
+        self,
+        pid: int,
+        others: Callable[[], Iterable[int]] | None = None,
+        counted: Callable[[], int] = lambda: 0,
+    ) -> None:
         self.peak = 0  # in bytes, as far as it has been looked at
         self.together = 0  # what all held when they were last looked at, in bytes
         self._status = _open(f"{_PROC}/{pid}/status")
         self._children = _open(f"{_PROC}/{pid}/task/{pid}/children")
         self._pid = pid
         self._others = others or (lambda: descendants(pid))
+        self._counted = counted
         self._asked = 0.0
 
     def read(self, now: float) -> int:
@@ -121,14 +130,14 @@ class PeakMemory:
         """
         if now - self._asked >= _MARK_INTERVAL:
             self._asked = now
-            self.peak = max(self.peak, self._mark())
+            self.peak = max(self.peak, self._mark(), self._counted())
             if _pread(self._children):
                 self._add_up()
         return self.peak
 
     def sample(self) -> None:
         """Look at all processes together, those that other threads started too."""
-        self.peak = max(self.peak, self._mark())
+        self.peak = max(self.peak, self._mark(), self._counted())
         self._add_up()
 
     def exited(self, most_resident: int) -> int:

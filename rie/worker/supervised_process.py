@@ -43,7 +43,8 @@ class SupervisedProcess:
         self._own = {self._supervisor.pid, process_table.parent(self.pid)}  # its init, maybe
         # Where the kernel counts what all hold together, the sums of ours are not needed, which
         # count twice what processes share.
-        self._memory = PeakMemory(self.pid, _nobody if sandbox.counts_memory else self._others)
+        others = _nobody if sandbox.counts_memory else self._others
+        self._memory = PeakMemory(self.pid, others, sandbox.memory_peak)
         self._most_resident = 0
         self._oom_kills = self._count_oom_kills()
         self._stop_watching: Callable[[], None] = _nothing
@@ -100,7 +101,7 @@ class SupervisedProcess:
 
     def peak_memory(self, now: float) -> int:
         """Return the highest use so far: the processes' own marks, or the control group's."""
-        return self._within_limit(max(self._memory.read(now), self._sandbox.memory_peak()))
+        return min(self._memory.read(now), self._sandbox.memory_limit)
 
     def sample_memory(self) -> None:
         """Look at all processes together; end the runtime where they hold too much."""
@@ -141,17 +142,12 @@ class SupervisedProcess:
         self._memory.close()
         peak = max(self._memory.peak, self._most_resident, self._sandbox.memory_peak())
         self._sandbox.ended()
-        return self._within_limit(peak)
+        return min(peak, self._sandbox.memory_limit)
 
     def kill_now(self) -> None:
         """Have everything killed; the supervisor takes the socket's end for our own."""
         self._stop_watching()
         self._control.close()
-
-    def _within_limit(self, peak: int) -> int:
-        """Leave out the pages of files that are in processes, and nobody's use of memory."""
-        limit = self._sandbox.memory_limit
-        return peak if limit is None else min(peak, limit)
 
     def _others(self) -> Iterator[int]:
         """Yield who else is in the environment: orphans too come to the supervisor, or its init."""

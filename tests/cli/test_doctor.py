@@ -40,9 +40,7 @@ NOT_ENFORCED = "not enforced on this machine; see rie doctor"
 UNASKED = {"network", "egress", "cpu"}
 
 
-def doctor(
-    who: Who, *options: str, before: Sequence[str] = ()
-) -> subprocess.CompletedProcess[str]:
+def doctor(who: Who, *options: str, before: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
     """Run it to its end."""
     with home(who) as place:
         return subprocess.run(
@@ -175,9 +173,9 @@ def test_what_is_required_and_does_not_hold_exits_with_1_and_is_named() -> None:
 
     assert result.returncode == 1
     assert result.stderr == "rie doctor: not enforced on this machine: files\n"
-    assert [line.split()[:2] for line in result.stdout.splitlines() if line.startswith("files")] == [
-        ["files", "no"]
-    ]
+    assert [
+        line.split()[:2] for line in result.stdout.splitlines() if line.startswith("files")
+    ] == [["files", "no"]]
 
 
 @as_everybody

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.support.running_function import PYTHON, Whom, open_folder, put_code
 
-TMP = "/tmp"  # noqa: S108 - this machine's, with what is needed in it
+TMP = "/tmp"
 
 
 def virtual_environment(folder: Path) -> Path:

@@ -13,7 +13,7 @@ import pytest
 from tests.support.emulator import wait_until
 from tests.support.running_function import ROOT, RunningFunction, Whom, open_folder
 
-TMP = Path("/tmp")  # noqa: S108 - this machine's, and by the same name the function's
+TMP = Path("/tmp")
 
 
 def shown() -> list[str]:

@@ -178,9 +178,7 @@ def test_hundreds_of_environments_leave_nothing(who: Who) -> None:
 
 
 @contextmanager
-def making_environments(
-    who: Who, place: Home
-) -> Iterator[tuple[subprocess.Popen[bytes], Watch]]:
+def making_environments(who: Who, place: Home) -> Iterator[tuple[subprocess.Popen[bytes], Watch]]:
     words = (sys.executable, "-m", "tests.support.many_environments", str(MANY), str(place.task))
     with subprocess.Popen(
         (*as_(who), *words),

@@ -168,7 +168,7 @@ class Whom:
 
 
 @contextmanager
-def open_folder(mode: int = 0o755, parent: str = "/var/tmp") -> Iterator[Path]:  # noqa: S108
+def open_folder(mode: int = 0o755, parent: str = "/var/tmp") -> Iterator[Path]:
     """Make a folder that others can reach, unlike pytest's own; it is removed afterwards."""
     folder = Path(tempfile.mkdtemp(prefix="rie-bounds-", dir=parent))
     try:
