@@ -66,6 +66,7 @@ MEAN_OF: dict[str, Mean] = {
     "shadow": "task root",
     "make-folder": "task root",
     "bind": "task root",
+    "unmount": "task root",
     "identity": "identity",
     "keep-capabilities": "identity",
     "out-of-memory-score": "score",
@@ -192,7 +193,7 @@ def before_supervision(
     for each in namespaces:  # user, network, mount: the first gives the right to the others
         words += ["join", str(each)]
     if moved is not None:
-        words += ["bind", str(moved), str(TASK_ROOT)]
+        words += ["unmount", str(TASK_ROOT), "bind", str(moved), str(TASK_ROOT)]
     if "process namespace" in means:
         words += ["process-namespace"]
     return words

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from rie.sandbox.wanted import FEATURES
+from tests.support.emulator import wait_until
 from tests.support.pipes import read_some
 from tests.support.raw_http import LIMIT
 from tests.support.rie_process import (
@@ -31,7 +32,7 @@ from tests.support.rie_process import (
     rie_run,
     variables,
 )
-from tests.support.traces import Watch, wait_for
+from tests.support.traces import Watch
 
 DOCTOR = (sys.executable, "-m", "rie", "doctor")
 FIELDS = {"name", "promise", "enforced", "mechanism", "remedy"}
@@ -82,7 +83,7 @@ def test_a_pipe_gets_plain_text_with_a_line_for_each_feature(who: Who) -> None:
 @as_everybody
 def test_it_leaves_nothing_behind(who: Who) -> None:
     with home(who) as place, begun(who, DOCTOR, place) as process:
-        wait_for(lambda: b"doctor" in cmdline(process.pid), "its exec")
+        wait_until(lambda: b"doctor" in cmdline(process.pid), "its exec")
         watch = Watch(process.pid, "TRACE=none", place.temporary)
         while process.poll() is None:
             watch.look()

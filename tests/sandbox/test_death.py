@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.emulator import wait_until
 from tests.support.rie_process import (
     POWERLESS,
     POWERLESS_INIT,
@@ -24,7 +25,7 @@ from tests.support.rie_process import (
     needs_root,
     rie_run,
 )
-from tests.support.traces import Process, command_of, is_there, variables_of, wait_for
+from tests.support.traces import Process, command_of, is_there, variables_of
 
 # Of restless.py: a session of its own, an orphan, one deaf to signals, one without variables.
 KINDS = 4
@@ -55,7 +56,7 @@ def seen(rie: RieProcess) -> frozenset[Process]:
 
 
 def wait_until_gone(processes: frozenset[Process]) -> None:
-    wait_for(
+    wait_until(
         lambda: not any(map(is_there, processes)),
         f"the end of {[(each, command_of(each.pid)) for each in processes if is_there(each)]}",
     )
@@ -140,12 +141,12 @@ def test_the_emulators_sudden_end_ends_an_invocation_under_way(
 def test_a_fork_bomb_ends_with_the_timeout(who: Who) -> None:
     with rie_run(who, "--timeout=2", "--memory-size=3008") as rie:
         with rie.begin("bomb") as caller:
-            wait_for(lambda: rie.watch.count() > CROWD, "a crowd")
+            wait_until(lambda: rie.watch.count() > CROWD, "a crowd")
             error = caller.read_response().fields()
 
         assert "timed out" in str(error["errorMessage"]), error
         assert rie.ask("ping") == "pong"
-        wait_for(lambda: len(rie.watch.function_processes()) == 1, "the end of the crowd")
+        wait_until(lambda: len(rie.watch.function_processes()) == 1, "the end of the crowd")
         assert rie.end() == 0
         rie.watch.assert_nothing_left()
 
@@ -153,7 +154,7 @@ def test_a_fork_bomb_ends_with_the_timeout(who: Who) -> None:
 @as_everybody
 def test_a_fork_bomb_ends_with_the_emulators_sudden_end(who: Who) -> None:
     with rie_run(who, PATIENT, "--memory-size=3008") as rie, rie.begin("bomb"):
-        wait_for(lambda: rie.watch.count() > CROWD, "a crowd")
+        wait_until(lambda: rie.watch.count() > CROWD, "a crowd")
 
         rie.end(signal.SIGKILL)
 
@@ -201,7 +202,7 @@ def test_root_without_capabilities_leaves_a_folder_that_the_next_emulator_remove
 
             rie.end(signal.SIGKILL)
 
-            wait_for(lambda: set(rie.watch.left()) <= {"files"}, "the end of all but the folder")
+            wait_until(lambda: set(rie.watch.left()) <= {"files"}, "the end of all but the folder")
 
         with rie_run("root", PATIENT, before=POWERLESS, at=place):
             left = [path for path in rie.watch.files() if f"/rie-{rie.pid}-" in path]
@@ -219,7 +220,7 @@ def test_the_sudden_end_of_an_emulator_that_is_an_init_leaves_no_process() -> No
         rie.end(signal.SIGKILL)
 
         wait_until_gone(processes)
-        wait_for(lambda: not any(map(has_processes, groups)), "empty groups")
+        wait_until(lambda: not any(map(has_processes, groups)), "empty groups")
         assert set(rie.watch.left()) <= {"files", "control groups"}
         for group in groups:
             group.rmdir()

@@ -18,6 +18,7 @@ from typing import cast
 
 import pytest
 
+from tests.support.emulator import wait_until
 from tests.support.rie_process import (
     RieProcess,
     Who,
@@ -26,7 +27,7 @@ from tests.support.rie_process import (
     needs_python,
     rie_run,
 )
-from tests.support.traces import Process, is_frozen, is_there, state_of, wait_for
+from tests.support.traces import Process, is_frozen, is_there, state_of
 
 FREEZE = ("--freeze", "--timeout=60")
 A_MINUTE = 60.0  # seconds
@@ -45,7 +46,7 @@ def frozen(rie: RieProcess) -> bool:
 
 
 def wait_until_frozen(rie: RieProcess) -> frozenset[Process]:
-    wait_for(lambda: frozen(rie), "a frozen environment")
+    wait_until(lambda: frozen(rie), "a frozen environment")
     return rie.watch.function_processes()
 
 
@@ -81,7 +82,7 @@ def test_nothing_runs_between_invocations_that_would_run_without(who: Who) -> No
         before, others_before = counts(rie, "begin counting"), counts(other, "begin counting")
         wait_until_frozen(rie)
 
-        wait_for(lambda: min(gained(others_before, counts(other))) > 1000, "the other's counting")
+        wait_until(lambda: min(gained(others_before, counts(other))) > 1000, "the other's counting")
 
         stood = gained(before, counts(rie))
         ran = gained(others_before, counts(other))
@@ -138,7 +139,7 @@ def test_without_the_option_nothing_is_frozen(who: Who) -> None:
             assert len(processes) == COUNTERS
             assert not any(is_frozen(each, groups) for each in processes)
 
-        wait_for(lambda: min(gained(first, counts(rie))) > 50, "the counting")
+        wait_until(lambda: min(gained(first, counts(rie))) > 50, "the counting")
 
 
 @as_everybody
@@ -149,7 +150,7 @@ def test_a_frozen_tree_is_reset_by_a_crash_after_its_thaw(who: Who) -> None:
 
         assert rie.fail("crash")["errorType"] == "Runtime.ExitError"
 
-        wait_for(lambda: not any(map(is_there, before)), "the end of those before")
+        wait_until(lambda: not any(map(is_there, before)), "the end of those before")
         assert rie.ask("ping") == "pong"
         wait_until_frozen(rie)
 
@@ -163,7 +164,7 @@ def test_a_timeout_is_kept_after_a_thaw(who: Who) -> None:
         error = rie.fail("scatter and hang")
 
         assert "timed out after 1.00 seconds" in str(error["errorMessage"])
-        wait_for(lambda: not any(map(is_there, before)), "the end of those before")
+        wait_until(lambda: not any(map(is_there, before)), "the end of those before")
         assert rie.ask("ping") == "pong"
 
 
@@ -173,11 +174,11 @@ def test_a_frozen_environment_that_is_retired_leaves_nothing(who: Who) -> None:
         rie.ask("scatter")
         before = wait_until_frozen(rie)
 
-        wait_for(lambda: not rie.watch.look(), "the end of the environment")
+        wait_until(lambda: not rie.watch.look(), "the end of the environment")
 
         assert not any(map(is_there, before))
-        wait_for(lambda: not rie.watch.cgroups(), "the end of its groups")
-        wait_for(lambda: not rie.watch.loop_devices(), "the end of its disk")
+        wait_until(lambda: not rie.watch.cgroups(), "the end of its groups")
+        wait_until(lambda: not rie.watch.loop_devices(), "the end of its disk")
         assert rie.ask("ping") == "pong"
 
 
@@ -201,7 +202,7 @@ def test_a_process_that_the_function_stopped_itself_does_not_keep_it_from_its_en
 ) -> None:
     with rie_run(who, *FREEZE) as rie:
         rie.ask("stop a child")
-        wait_for(
+        wait_until(
             lambda: any(state_of(each.pid) == "T" for each in rie.watch.function_processes()),
             "a stopped child",
         )

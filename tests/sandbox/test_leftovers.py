@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.emulator import wait_until
 from tests.support.raw_http import LIMIT
 from tests.support.rie_process import (
     Home,
@@ -34,7 +35,7 @@ from tests.support.rie_process import (
     variables,
     words_of_run,
 )
-from tests.support.traces import Watch, descriptors_of, is_supervisor, is_there, wait_for
+from tests.support.traces import Watch, descriptors_of, is_supervisor, is_there
 
 MANY = 200
 PATIENT = "--timeout=60"
@@ -84,7 +85,7 @@ def test_what_its_supervisors_could_not_remove_the_next_emulator_does(who: Who) 
             kill_with_supervisors(rie)
 
             rie.process.wait(LIMIT)
-            wait_for(lambda: set(rie.watch.left()) <= {"control groups"}, "the end of all else")
+            wait_until(lambda: set(rie.watch.left()) <= {"control groups"}, "the end of all else")
             groups = rie.watch.cgroups()
             assert bool(groups) == (who == "root"), "nobody was there to remove them"
 
@@ -110,31 +111,35 @@ def test_resets_leave_the_emulator_with_what_it_had_open(
     with rie_run(who, PATIENT, *options) as rie:
         rie.fail("crash")
         rie.ask("scatter")
-        before = settled(rie)
+        before = len(descriptors_of(rie.pid))
 
         for _ in range(20):
             rie.fail("scatter and crash")
             assert rie.ask("ping") == "pong"
 
-        wait_for(lambda: settled(rie) == before, f"{before} again, not {settled(rie)}")
+        wait_until_it_has(rie, before)
         assert len(rie.watch.function_processes()) == 1
 
 
 @as_everybody
 def test_environments_that_were_retired_leave_the_emulator_with_what_it_had_open(who: Who) -> None:
     with rie_run(who, PATIENT, "--environments=4", "--idle-timeout=0.5") as rie:
-        for _ in range(2):
-            with ThreadPoolExecutor(4) as pool:
-                list(pool.map(lambda _: rie.ask("hold", seconds=0.5), range(4)))
-            assert rie.watch.function_processes()
-            wait_for(lambda: not rie.watch.look(), "the end of the environments")
-            wait_for(lambda: not rie.watch.cgroups(), "the end of their groups")
-            wait_for(lambda: not rie.watch.loop_devices(), "the end of their disks")
-            before = settled(rie)
-            rie.ask("ping")
-            wait_for(lambda: not rie.watch.look(), "the end of the environment")
+        retire_four(rie)
+        before = len(descriptors_of(rie.pid))
 
-            wait_for(lambda: settled(rie) == before, f"{before} again, not {settled(rie)}")
+        for _ in range(2):
+            retire_four(rie)
+
+        wait_until_it_has(rie, before)
+
+
+def retire_four(rie: RieProcess) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: rie.ask("hold", seconds=0.5), range(4)))
+    assert rie.watch.function_processes()
+    wait_until(lambda: not rie.watch.look(), "the end of the environments")
+    wait_until(lambda: not rie.watch.cgroups(), "the end of their groups")
+    wait_until(lambda: not rie.watch.loop_devices(), "the end of their disks")
 
 
 @as_everybody
@@ -151,9 +156,11 @@ def test_environments_of_a_certain_age_are_replaced_without_a_trace(who: Who) ->
         rie.watch.assert_nothing_left()
 
 
-def settled(rie: RieProcess) -> int:
-    """Count what the emulator has open, connections that callers have closed aside."""
-    return len([each for each in descriptors_of(rie.pid) if not each.startswith("socket:")])
+def wait_until_it_has(rie: RieProcess, most: int) -> None:
+    """Wait until the emulator has no more open; connections may end a little late."""
+    wait_until(
+        lambda: len(descriptors_of(rie.pid)) <= most, f"no more than {most} files to be open"
+    )
 
 
 @as_everybody
@@ -170,7 +177,7 @@ def test_hundreds_of_environments_leave_nothing(who: Who) -> None:
         assert who == "user" or not facts["lacking"]
         assert watch.look() == frozenset()
         assert watch.cgroups() == []
-        wait_for(lambda: not watch.loop_devices(), "the end of the disks")
+        wait_until(lambda: not watch.loop_devices(), "the end of the disks")
         assert watch.files() == []
         process.stdin.close()
         assert process.wait(LIMIT) == 0
@@ -199,7 +206,7 @@ def making_environments(who: Who, place: Home) -> Iterator[tuple[subprocess.Pope
 def test_a_runtime_that_cannot_be_started_leaves_nothing(who: Who) -> None:
     with rie_run(who, PATIENT, command=("/nowhere/bootstrap",)) as rie:
         assert rie.fail("ping")["errorType"] == "Runtime.InvalidEntrypoint"
-        wait_for(lambda: not rie.watch.look(), "the end of whoever was to start it")
+        wait_until(lambda: not rie.watch.look(), "the end of whoever was to start it")
 
         assert rie.end() == 0
         rie.watch.assert_nothing_left()
@@ -209,7 +216,7 @@ def test_a_runtime_that_cannot_be_started_leaves_nothing(who: Who) -> None:
 def test_a_runtime_that_ends_at_once_leaves_nothing(who: Who) -> None:
     with rie_run(who, PATIENT, command=("/bin/sh", "-c", "setsid sleep 1000 & exit 3")) as rie:
         assert rie.fail("ping")["errorType"] == "Runtime.ExitError"
-        wait_for(lambda: not rie.watch.function_processes(), "the end of what it had started")
+        wait_until(lambda: not rie.watch.function_processes(), "the end of what it had started")
 
         assert rie.end() == 0
         rie.watch.assert_nothing_left()
@@ -241,12 +248,12 @@ def test_an_emulator_that_cannot_start_leaves_nothing(option: str, who: Who, tak
 def test_an_emulator_that_is_killed_while_it_starts_leaves_nothing(who: Who) -> None:
     with home(who) as place, begun(who, words_of_run(place), place) as process:
         watch = watch_from_the_start(process, place)
-        wait_for(watch.look, "its first child")
+        wait_until(watch.look, "its first child")
 
         process.kill()
 
         process.wait(LIMIT)
-        wait_for(lambda: set(watch.left()) <= {"control groups"}, "the end of all else")
+        wait_until(lambda: set(watch.left()) <= {"control groups"}, "the end of all else")
         with rie_run(who, at=place):
             assert watch.cgroups() == []
 
@@ -261,7 +268,7 @@ def run_watched(who: Who, words: Sequence[str], place: Home) -> tuple[int, Watch
 
 
 def watch_from_the_start(process: subprocess.Popen[bytes], place: Home) -> Watch:
-    wait_for(lambda: b"rie" in Path(f"/proc/{process.pid}/cmdline").read_bytes(), "its exec")
+    wait_until(lambda: b"rie" in Path(f"/proc/{process.pid}/cmdline").read_bytes(), "its exec")
     return Watch(process.pid, MARKER, place.temporary)
 
 

@@ -1,4 +1,4 @@
-"""Makes environments by the library and ends them, one after the other; tells what it was left with.
+"""Makes environments by the library and ends them, one by one; tells what it is left with.
 
 Run as `python -m tests.support.many_environments COUNT TASK_ROOT`. It prints {"pid": N} and waits
 for a line on stdin, so that it can be watched from the beginning; then it does the work, prints
@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from rie.sandbox.launcher import Launched
@@ -66,11 +67,9 @@ def start(sandbox: Sandbox) -> Launched:
 def descriptors() -> list[str]:
     """Say what is open, but for the folder that is looked at."""
     found = []
-    for name in os.listdir("/proc/self/fd"):
-        try:
-            found.append(os.readlink(f"/proc/self/fd/{name}"))
-        except FileNotFoundError:
-            continue
+    for path in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):
+            found.append(str(path.readlink()))
     return sorted(found)
 
 

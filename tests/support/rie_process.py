@@ -26,9 +26,9 @@ from typing import Literal
 
 import pytest
 
-from tests.support.emulator import LogReader
+from tests.support.emulator import LogReader, wait_until
 from tests.support.raw_http import LIMIT, Connection, Response, request
-from tests.support.traces import Watch, wait_for
+from tests.support.traces import Watch
 
 Who = Literal["root", "user"]
 
@@ -87,7 +87,7 @@ class Home:
 @contextmanager
 def home(who: Who) -> Iterator[Home]:
     """Make folders that `who` can get at, not in pytest's, which is closed to others."""
-    folder = Path(tempfile.mkdtemp(prefix="test-of-rie-", dir="/var/tmp"))  # noqa: S108 - on disk
+    folder = Path(tempfile.mkdtemp(prefix="test-of-rie-", dir="/var/tmp"))
     try:
         folder.chmod(0o755)
         made = Home(folder / "task", folder / "own", folder / "own" / "tmp")
@@ -173,7 +173,7 @@ def rie_run(
         words = words_of_run(place, f"--env={marker}", *options, command=command)
         with begun(who, words, place, before=before) as process:
             ready = place.own / "ready"
-            wait_for(lambda: ready.exists() or process.poll() is not None, "the start")
+            wait_until(lambda: ready.exists() or process.poll() is not None, "the start")
             assert process.poll() is None, process.communicate()
             rie = RieProcess(process, _emulator_below(process.pid), marker, place)
             rie.address = json.loads(ready.read_text())["invoke_api"].removeprefix("http://")

@@ -17,7 +17,7 @@ from tests.support.raw_http import LIMIT
 
 NAMESPACES = ("mnt", "pid", "net", "user", "ipc", "uts")
 # Where something of an environment is mounted; on this machine itself nothing may be.
-_MOUNT_POINTS = ("/", "/tmp", "/dev", "/var", "/var/task", "/etc/passwd", "/etc/group", "/proc")  # noqa: S108
+_MOUNT_POINTS = ("/", "/tmp", "/dev", "/var", "/var/task", "/etc/passwd", "/etc/group", "/proc")
 _GONE = frozenset({"Z", "X"})
 
 
@@ -59,15 +59,6 @@ def variables_of(pid: int) -> bytes:
 def is_supervisor(pid: int) -> bool:
     """Whether it is the launcher: it has stayed behind, as a supervisor or as an init."""
     return next(iter(command_of(pid)), "").endswith("/launcher")
-
-
-def wait_for(condition: object, what: str) -> None:
-    """Look again and again until `condition()` holds."""
-    assert callable(condition)
-    limit = time.monotonic() + LIMIT
-    while not condition():
-        assert time.monotonic() < limit, f"waited in vain for {what}"
-        time.sleep(0.005)
 
 
 class Watch:
@@ -125,7 +116,7 @@ class Watch:
 
     def files(self) -> list[str]:
         """Find what it has in folders for temporary files."""
-        named = (self._folder, Path("/tmp"), Path("/var/tmp"))  # noqa: S108 - looked at only
+        named = (self._folder, Path("/tmp"), Path("/var/tmp"))
         found = [str(path) for path in self._folder.iterdir()]
         prefix = "-".join(self.family.split("-")[:3])
         return found + [str(path) for each in named[1:] for path in each.glob(f"{prefix}-*")]
@@ -183,9 +174,9 @@ class Watch:
 
 def _descriptors(pid: int) -> Iterator[str]:
     with suppress(OSError):
-        for entry in os.scandir(f"/proc/{pid}/fd"):
+        for path in Path(f"/proc/{pid}/fd").iterdir():
             with suppress(OSError):
-                yield os.readlink(entry.path)
+                yield str(path.readlink())
 
 
 def descriptors_of(pid: int) -> list[str]:
@@ -216,14 +207,14 @@ def _family(pid: int) -> str:
     assert stat, f"no process {pid}"
     status = _read(f"/proc/{pid}/status").decode()
     inner = next(line.split()[-1] for line in status.splitlines() if line.startswith("NSpid:"))
-    namespace = os.readlink(f"/proc/{pid}/ns/pid").removeprefix("pid:[").removesuffix("]")
+    namespace = str(Path(f"/proc/{pid}/ns/pid").readlink()).removeprefix("pid:[").removesuffix("]")
     return f"rie-{inner}-{stat.start}-{namespace}-"
 
 
 def _namespaces(pid: int) -> Iterator[str]:
     for kind in NAMESPACES:
         with suppress(OSError):
-            yield os.readlink(f"/proc/{pid}/ns/{kind}")
+            yield str(Path(f"/proc/{pid}/ns/{kind}").readlink())
 
 
 def _descendants(table: dict[int, _Stat], root: int) -> set[Process]:
@@ -241,7 +232,7 @@ def _descendants(table: dict[int, _Stat], root: int) -> set[Process]:
 
 
 def _table() -> dict[int, _Stat]:
-    pids = [int(name) for name in os.listdir("/proc") if name.isdecimal()]
+    pids = [int(path.name) for path in Path("/proc").iterdir() if path.name.isdecimal()]
     return {pid: stat for pid in pids if (stat := _stat(pid))}
 
 

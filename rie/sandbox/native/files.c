@@ -103,6 +103,12 @@ void bind_to(char **words)
     must(mount(words[0], words[1], NULL, MS_BIND | MS_REC, NULL));
 }
 
+/* unmount PATH: nothing can be mounted on what has been deleted */
+void unmount(char **words)
+{
+    must(umount2(words[0], MNT_DETACH));
+}
+
 /* tmpfs PATH OPTIONS */
 void mount_tmpfs(char **words)
 {

@@ -29,7 +29,7 @@ act join, listen_at, mount_namespace, network_namespace, send_namespaces, user_n
 
 /* files.c */
 act bind_to, devices, hold, make_folder, mount_ext4, mount_tmpfs, read_only, replace, seal, shadow,
-    show;
+    show, unmount;
 
 /* process.c */
 act directory, enter, identity, ignore, inherit, keep_capabilities, limit, new_session,

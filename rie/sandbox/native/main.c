@@ -120,6 +120,7 @@ static const struct {
     {"show", 0, show},
     {"supervise", 1, supervise},
     {"tmpfs", 2, mount_tmpfs},
+    {"unmount", 1, unmount},
     {"user-namespace", 4, user_namespace},
 };
 
