@@ -11,6 +11,7 @@ from rie.commands import drop_in
 from rie.core import errors, limits
 from rie.core.errors import RuntimeApiError, ServiceError
 from rie.http.limits import Limits
+from rie.sandbox.wanted import FEATURES
 from rie.settings import Settings
 from tests.docs.pages import ROOT
 
@@ -84,3 +85,9 @@ def test_the_page_of_the_library_tells_of_settings_that_there_are() -> None:
 
     named = set(re.findall(r"`([a-z_]+)`", section))
     assert named <= fields
+
+
+def test_the_page_of_the_bounds_has_each_of_them_in_the_order_of_doctor() -> None:
+    table = page("docs/sandbox.md").partition("## What holds, and by what")[2].partition("\n## ")[0]
+
+    assert re.findall(r"^\| (\w+) \|", table, re.MULTILINE)[1:] == list(FEATURES)
