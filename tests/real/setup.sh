@@ -20,13 +20,19 @@ package() {
   case $1 in
     node) echo nodejs ;;
     xz) echo xz-utils ;;
+    capsh) echo libcap2-bin ;;
+    ip) echo iproute2 ;;
+    mkfs.ext4) echo e2fsprogs ;;
+    setpriv | unshare | nsenter) echo util-linux ;;
     javac) echo default-jdk-headless ;;
     *) echo "$1" ;;
   esac
 }
 
 packages=
-for command in bash cmake curl g++ javac jq make node npm python3 xz; do
+# The second row is for tests/sandbox.
+for command in bash cmake curl g++ javac jq make node npm python3 xz \
+  capsh ip mkfs.ext4 nsenter setpriv slirp4netns unshare; do
   command -v "$command" >/dev/null || packages="$packages $(package "$command")"
 done
 "$python" -c 'import ensurepip' 2>/dev/null || packages="$packages python3-venv"

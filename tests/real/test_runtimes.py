@@ -136,7 +136,8 @@ def test_a_thousand_calls_in_a_row_are_served_by_one_environment(function: Funct
 
     assert isinstance(first["count"], int)
     assert answers == [
-        {"count": first["count"] + tag, "process": first["process"], "tag": tag} for tag in range(1, 1000)
+        {"count": first["count"] + tag, "process": first["process"], "tag": tag}
+        for tag in range(1, 1000)
     ]
 
 

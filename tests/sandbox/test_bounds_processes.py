@@ -12,6 +12,7 @@ import pytest
 
 from rie.worker.process_table import members
 from tests.support.emulator import wait_until
+from tests.support.probes import burn_least
 from tests.support.running_function import RunningFunction, Whom
 
 NO_CAPABILITIES = "0" * 16
@@ -109,4 +110,6 @@ def test_a_processors_time_is_scaled_to_the_memory(as_root: Whom) -> None:
 
 
 def test_without_scaling_a_processors_time_is_the_functions(function: RunningFunction) -> None:
-    assert function.call("burn_least", 0.02, 10) < 3
+    ours = burn_least(0.02, 20)  # others are at work on this machine, for both of us
+
+    assert function.call("burn_least", 0.02, 20) < 3 * ours

@@ -20,8 +20,8 @@ from tests.support.ordinary_user import NOBODY, as_nobody
 from tests.support.raw_http import LIMIT
 
 MIB = 1024 * 1024
-TEMPORARY = ("/var/tmp", "/tmp")  # noqa: S108 - where temporary files are looked for
-IN_MEMORY = "/dev/shm"  # noqa: S108 - a tmpfs
+TEMPORARY = ("/var/tmp", "/tmp")
+IN_MEMORY = "/dev/shm"
 
 
 def namespace() -> str:

@@ -407,7 +407,15 @@ def test_so_does_who_is_frozen_by_cgroup_v1(tmp_path: Path, ground: Ground) -> N
         assert members is not None
         parents = [parent for parent, _ in group.directories()]
         grouped = Ground(
-            ("freezer", str(state), str(members), "FROZEN", "THAWED", *leaving(group), *ground.before),
+            (
+                "freezer",
+                str(state),
+                str(members),
+                "FROZEN",
+                "THAWED",
+                *leaving(group),
+                *ground.before,
+            ),
             (state, members, *parents, *ground.descriptors),
         )
         with family(grouped, entering(group), group.entries) as (found, output):
