@@ -41,7 +41,7 @@ _DIGITS = frozenset(digits)
 
 
 class SettingsError(RieError):
-    """One setting cannot be used: which one, its value, and why; one line.
+    """One setting cannot be used: which one, its value (None: it takes none), and why; one line.
 
     `option` is the field of Settings, or the flag or variable that it came from.
     """
@@ -50,7 +50,7 @@ class SettingsError(RieError):
         self.option = option
         self.value = value
         self.why = why
-        super().__init__(f"{option} {value!r} {why}")
+        super().__init__(f"{option} {why}" if value is None else f"{option} {value!r} {why}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,6 +194,8 @@ class Settings:
 
 # What makes no sense without a sandbox.
 _BOUNDS: dict[str, object] = {
+    "tmp_size": 512,
+    "writable": False,
     "network": "host",
     "freeze": False,
     "cpu_scaling": False,

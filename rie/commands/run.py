@@ -39,6 +39,10 @@ Without COMMAND, the first file named bootstrap in the task root, /var/task,
 variable; the command line wins."""
 
 
+# 2^32 - 1 is no user: to the kernel it means that nothing is to change.
+MOST_ID = 2**32 - 2
+
+
 def assignment(value: str) -> tuple[str, str]:
     """Take NAME=VALUE; the value may hold anything, `=` too."""
     name, equals, content = value.partition("=")
@@ -64,11 +68,13 @@ def identity(value: str) -> tuple[int, int]:
     import pwd  # noqa: PLC0415 - as above
 
     user, colon, group = value.partition(":")
-    if not user or (colon and not group):
+    if not user or (colon and not group) or ":" in group:
         raise BadValueError("must be UID or UID:GID")
+    if any(each.isdecimal() and int(each) > MOST_ID for each in (user, group)):
+        raise BadValueError(f"must be numbers up to {MOST_ID}")
     try:
         entry = pwd.getpwuid(int(user)) if user.isdecimal() else pwd.getpwnam(user)
-    except (KeyError, OverflowError):
+    except KeyError:
         if not user.isdecimal() or not group:
             raise BadValueError("names no user of this machine") from None
     else:
@@ -417,6 +423,8 @@ def settings_from(reading: Reading, values: dict[str, Any], cwd: Path) -> Settin
         flag = f"--{error.option.replace('_', '-')}"  # a default that clashes with what was given
         given = reading.given.get(error.option)
         where, value = (given.where, given.text) if given else (flag, error.value)
+        if given and isinstance(given.value, bool) and where.startswith("--"):
+            value = None  # nobody has typed one
         raise SettingsError(where, value, error.why) from None
 
 

@@ -201,7 +201,7 @@ class Machine:
     def _replaced(self) -> list[tuple[str, str]]:
         """Say which files read otherwise inside: the function's user has a name."""
         found = []
-        if self.identity is not None:
+        if self.identity is not None and self.identity[0] != 0:
             for path, line in _entries(*self.identity).items():
                 with suppress(OSError, UnicodeDecodeError):
                     content = Path(path).read_text("utf-8")

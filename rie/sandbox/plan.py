@@ -85,8 +85,9 @@ BUILT_ON: dict[Mean, Means] = {
 _ROOT_CAPABILITIES = "4fb"
 
 # Where nothing else bounds it, a function that allocates without end is stopped here: so far
-# above its memory that no runtime's reservations and stacks come near.
-_DATA_SLACK_MB = 1024
+# above its memory that no runtime's reservations come near, nor as many stacks as there may be
+# threads, of 8 MB each, which count in full.
+_DATA_SLACK_MB = 1024 + 8 * PROCESSES
 
 _MB = 1024 * 1024
 
@@ -227,12 +228,14 @@ def after_supervision(  # noqa: PLR0913 - each is one fact of the start
 
 
 def _identity(means: Means, identity: Identity | None) -> list[str]:
-    if "user namespace" in means:  # mapped already; all that it could do ends with the exec
-        return ["no-new-privileges"]
+    """Say who the process becomes, and that it can never have more rights than that."""
+    kept = "0" if identity is not None and identity[0] != 0 else _ROOT_CAPABILITIES
+    if "user namespace" in means:  # mapped already
+        return ["keep-capabilities", kept, "no-new-privileges"]
     if identity is not None and "identity" in means:
-        return ["keep-capabilities", "0", "identity", *_numbers(*identity), "no-new-privileges"]
+        return ["keep-capabilities", kept, "identity", *_numbers(*identity), "no-new-privileges"]
     if "mount namespace" in means and "identity" in means:
-        return ["keep-capabilities", _ROOT_CAPABILITIES]
+        return ["keep-capabilities", kept]
     return []
 
 

@@ -30,6 +30,10 @@ if TYPE_CHECKING:
 
 _KIB = 1024
 
+# How often the kills for want of memory are counted that the runtime has survived, in seconds:
+# not at each of a thousand calls.
+_LOOK_INTERVAL = 0.005
+
 
 class SupervisedProcess:
     """One started runtime, and whatever it started."""
@@ -47,6 +51,7 @@ class SupervisedProcess:
         self._memory = PeakMemory(self.pid, others, sandbox.memory_peak)
         self._most_resident = 0
         self._oom_kills = self._count_oom_kills()
+        self._looked = started_at
         self._stop_watching: Callable[[], None] = _nothing
         self._over_limit = False
         self._stopped: set[int] = set()
@@ -100,7 +105,10 @@ class SupervisedProcess:
         loop.add_reader(control, told)
 
     def peak_memory(self, now: float) -> int:
-        """Return the highest use so far: the processes' own marks, or the control group's."""
+        """Return the highest use so far, the runtime asking for an invocation."""
+        if now - self._looked >= _LOOK_INTERVAL:  # it lives: who was killed so far was another
+            self._looked = now
+            self._oom_kills = self._count_oom_kills()
         return min(self._memory.read(now), self._sandbox.memory_limit)
 
     def sample_memory(self) -> None:

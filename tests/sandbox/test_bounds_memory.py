@@ -7,8 +7,6 @@ are looked at now and then, and killed once they have been seen with too much.
 
 from __future__ import annotations
 
-import pytest
-
 from tests.support.running_function import RunningFunction, Whom
 
 KILLED = "Error: Runtime exited with error: signal: killed"
@@ -55,7 +53,6 @@ def test_an_ordinary_users_function_is_killed_for_what_its_child_takes(as_user: 
         assert function.call("touch_memory", 1) == 1
 
 
-@pytest.mark.xfail(reason="a child's kill is held against the runtime for the rest of its life")
 def test_a_kill_by_the_function_itself_is_none_for_memory(as_root: Whom) -> None:
     with as_root.run("--memory-size=128") as function:
         assert function.call("touch_memory_in_child", 400) == -9

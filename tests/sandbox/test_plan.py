@@ -145,12 +145,16 @@ def test_a_file_that_grows_too_large_is_an_error_and_no_signal() -> None:
 def test_a_mapped_user_gives_up_what_it_may_by_the_exec() -> None:
     words = after(EVERY_MEAN, LAMBDA)
 
+    assert words[words.index("keep-capabilities") + 1] == "0"
     assert "no-new-privileges" in words
     assert "identity" not in words
 
 
-def test_root_inside_keeps_no_right_to_mount() -> None:
-    words = after(ROOT_MEANS, None)
+@pytest.mark.parametrize(
+    ("means", "identity"), [(ROOT_MEANS, None), (ROOT_MEANS, (0, 5)), (EVERY_MEAN, (0, 0))]
+)
+def test_root_inside_keeps_no_right_to_mount(means: Means, identity: Identity | None) -> None:
+    words = after(means, identity)
 
     kept = int(words[words.index("keep-capabilities") + 1], 16)
     assert not kept >> 21 & 1  # CAP_SYS_ADMIN

@@ -172,7 +172,7 @@ void make_folder(char **words)
         fail();
 }
 
-/* devices: Lambda's /dev. There is no /dev/shm: semaphores fail with ENOSYS as they do there. */
+/* devices: Lambda's /dev. There is no /dev/shm, so that semaphores fail as they do there. */
 void devices(char **words)
 {
     static const char *const nodes[] = {"null", "zero", "full", "random", "urandom", "tty"};
