@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -53,31 +54,65 @@ class GroundworkError(RieError):
     """The system has no more of what an environment stands on; nobody's setting is wrong."""
 
 
+class Start:
+    """The start of a runtime, in a thread of its own.
+
+    It waits for the kernel, and for a lock of it 8 ms and more where no process has entered a
+    control group for a while. Meanwhile the rest of the emulator is imported.
+    """
+
+    def __init__(self, launch: Launch, output: Output) -> None:
+        self._launch = launch
+        self._output = output
+        self._result: RuntimeProcess | LaunchError | None = None
+        self._failure: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="start")
+        self._thread.start()
+
+    def _run(self) -> None:
+        output = self._output
+        try:
+            self._result = start_process(
+                self._launch, output.child_output, (output.child_telemetry,)
+            )
+        except LaunchError as error:
+            self._result = error
+        except BaseException as error:  # noqa: BLE001 - a defect, for whoever asks for the result
+            self._failure = error
+
+    def result(self) -> RuntimeProcess | LaunchError | None:
+        """Wait for it."""
+        self._thread.join()
+        if self._failure is not None:
+            raise self._failure
+        return self._result
+
+
 @dataclass(slots=True)
 class EnvironmentGround:
-    """What one environment stands on. `runtime` is there only if it has been started."""
+    """What one environment stands on."""
 
     listener: socket.socket
     sandbox: Sandbox
     launch: Launch
     output: Output
     log: LogStream
-    runtime: RuntimeProcess | LaunchError | None = None
+    _start: Start | None = None
 
     def start_runtime(self) -> None:
         """Start the runtime now, ahead of the event loop."""
-        output = self.output
-        try:
-            self.runtime = start_process(
-                self.launch, output.child_output, (output.child_telemetry,)
-            )
-        except LaunchError as error:
-            self.runtime = error
+        self._start = Start(self.launch, self.output)
+
+    @property
+    def runtime(self) -> RuntimeProcess | LaunchError | None:
+        """What became of the start; None if there was none."""
+        return self._start.result() if self._start is not None else None
 
     def abandon(self) -> None:
         """Undo all of it: the emulator will not begin."""
-        if self.runtime is not None and not isinstance(self.runtime, LaunchError):
-            self.runtime.kill_now()
+        runtime = self.runtime
+        if runtime is not None and not isinstance(runtime, LaunchError):
+            runtime.kill_now()
         self.listener.close()
         self.output.close()
         self.log.close()

@@ -44,14 +44,17 @@ class StepFailed(RieError):
 
 @dataclass(frozen=True, slots=True)
 class Launched:
-    """A runtime under supervision. `pid` is the runtime's own, as seen from here.
+    """A runtime under supervision.
 
+    `pid` is the runtime's own, as seen from here; `started_at` is when it was executed, in seconds
+    on the monotonic clock.
     `control` is the supervisor's socket: it tells of the runtime's end, takes the order to end
     everything, and takes its closing for the emulator's own end.
     """
 
     supervisor: subprocess.Popen[bytes]
     pid: int
+    started_at: float
     control: socket.socket
 
 
@@ -68,14 +71,21 @@ def prepare(words: Sequence[str]) -> dict[str, int]:
     ours, theirs = _socketpair()
     with ours:
         with theirs:
-            own = str(theirs.fileno())
-            process = _spawn(
-                ["report", own, *words, "send-namespaces"], pass_fds=(theirs.fileno(),)
-            )
+            own = theirs.fileno()
+            process = _spawn(["report", str(own), *words, "send-namespaces"], (own,))
         try:
             return _read_namespaces(ours)
         finally:
             process.wait()
+
+
+def enter_ahead(group: int) -> subprocess.Popen[bytes]:
+    """Have a process enter a control group, `group` being its cgroup.procs, and leave again.
+
+    The kernel lets all readers of a lock go before the first process in a while enters any
+    group: 8 ms and more, which the next one need not wait for. The caller waits for its end.
+    """
+    return _spawn(["enter", str(group)], (group,))
 
 
 def start(
@@ -102,7 +112,7 @@ def start(
             their_report.close()  # ours, so that its end is seen
             their_control.close()
             try:
-                return Launched(process, _read_start(report), control)
+                return Launched(process, *_read_start(report), control)
             except BaseException:
                 with suppress(OSError):
                     control.send(END)
@@ -145,19 +155,23 @@ def _read_namespaces(report: socket.socket) -> dict[str, int]:
     raise _failure(message)
 
 
-def _read_start(report: socket.socket) -> int:
-    """Wait for the exec: then the last descriptor of the other end is closed."""
-    pid = 0
+def _read_start(report: socket.socket) -> tuple[int, float]:
+    """Wait for the exec, after which the last descriptor of the other end is closed.
+
+    Return the runtime's process id, and when it began.
+    """
+    pid, at = 0, 0.0
     while True:
         message, ancillary, _, _ = report.recvmsg(_MOST_READ, socket.CMSG_SPACE(_CREDENTIALS.size))
-        if message != b"P":
+        if not message.startswith(b"P "):
             break
+        at = float(message[2:])
         for _, kind, data in ancillary:
             if kind == socket.SCM_CREDENTIALS:
                 pid = _CREDENTIALS.unpack(data)[0]
     if message or not pid:
         raise _failure(message)
-    return pid
+    return pid, at
 
 
 def _failure(message: bytes) -> StepFailed:

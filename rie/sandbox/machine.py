@@ -54,22 +54,26 @@ class Machine:
     def open(self) -> Sandbox:
         """Make an environment's bounds. Raises SandboxError and OSError; leaves nothing then."""
         with ExitStack() as undoing:
-            disk = self._disk()
-            if disk is not None:  # its mount will hold it, or it is of no use
-                undoing.callback(disk.close)
-            namespaces = self._prepare(disk)
-        try:
-            sandbox = Sandbox(self, namespaces, self._folder())
-        except BaseException:
-            for descriptor in namespaces.values():
-                os.close(descriptor)
-            raise
-        sandbox.egress = self._egress(sandbox.namespaces)
+            sandbox = Sandbox(self)
+            undoing.callback(sandbox.close)
+            self._equip(sandbox)
+            undoing.pop_all()
         return sandbox
+
+    def _equip(self, sandbox: Sandbox) -> None:
+        disk = self._disk()
+        try:
+            sandbox.take_namespaces(self._prepare(disk))
+        finally:
+            if disk is not None:  # its mount holds it now, or it is of no use
+                disk.close()
+        sandbox.folder = self._folder()
+        sandbox.begin_to_count(self.limits())  # only now is it known where /tmp is
+        sandbox.egress = self._egress(sandbox.namespaces)
 
     def make_group(self) -> Cgroup:
         """Make a control group for the processes of an environment, until they end."""
-        return self.cgroups.make(self._limits())
+        return self.cgroups.make(self.limits())
 
     def close(self) -> None:
         """Go back to the control group that we came from, where we had to leave it."""
@@ -141,7 +145,8 @@ class Machine:
                 return None
         return LAMBDA_IDENTITY
 
-    def _limits(self) -> Limits:
+    def limits(self) -> Limits:
+        """Say what the processes of an environment may have together."""
         wanted = self.wanted
         if not wanted.bounded:
             return Limits(memory=None, processes=None, cpus=None)

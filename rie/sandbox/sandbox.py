@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import os
 import socket
+import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rie.sandbox import launcher, plan
-from rie.sandbox.cgroup import Cgroup
+from rie.sandbox.cgroup import Cgroup, Limits
 from rie.sandbox.egress import Egress
 from rie.sandbox.folder import Folder
 from rie.sandbox.launcher import Launched, StepFailed
@@ -36,31 +37,43 @@ _JOINED = ("user", "net", "mnt")  # in the order in which they must be
 class Sandbox:
     """What one environment's processes are put into."""
 
-    def __init__(
-        self,
-        machine: Machine,
-        namespaces: dict[str, int],
-        folder: Folder | None,
-    ) -> None:
-        listener = namespaces.pop("listener", None)
-        # The Runtime API's, inside an isolated network; for whoever serves it.
-        self.listener = socket.socket(fileno=listener) if listener is not None else None
+    def __init__(self, machine: Machine) -> None:
+        self.listener: socket.socket | None = None  # the Runtime API's, in an isolated network
         self.egress: Egress | None = None
-        self.namespaces = namespaces  # descriptors
+        self.folder: Folder | None = None  # what stands in for /tmp
+        self.namespaces: dict[str, int] = {}  # descriptors
+        # Whether the kernel counts what all processes hold together, and the most that it lets
+        # them, in bytes: what is above that are pages of files, and nobody's use.
+        self.counts_memory = False
+        self.memory_limit = sys.maxsize
         self._machine = machine
+        self._tmp_counts = False
+        self._code = _identity_of(machine.wanted.task_root)
+        self._next_look = 0.0
+        self._most_held = 0
         # One for each life of its processes: the peak of memory is theirs. The first is made
         # now, as cgroup v2 may have us move, which must be before we have children.
         self._group: Cgroup | None = machine.make_group() if self.supervises else None
-        # Whether the kernel counts what all processes hold together, and the most that it lets
-        # them, in bytes: what is above that are pages of files, and nobody's use.
+        self._ahead: subprocess.Popen[bytes] | None = None
+        if self._group is not None and self._group.entries:
+            with suppress(OSError):  # it would have saved time, no more
+                self._ahead = launcher.enter_ahead(self._group.entries[0])
+
+    def take_namespaces(self, namespaces: dict[str, int]) -> None:
+        """Hold what was prepared for it: namespaces, and a listener inside."""
+        listener = namespaces.pop("listener", None)
+        self.listener = socket.socket(fileno=listener) if listener is not None else None
+        self.namespaces = namespaces
+
+    def begin_to_count(self, limits: Limits) -> None:
+        """Take in what memory is counted, and as whose."""
+        machine = self._machine
         self.counts_memory = machine.cgroups.mechanism("memory") is not None
         self._tmp_counts = machine.tmp_counts_as_memory
-        enforced = self.counts_memory and machine.wanted.bounded and not self._tmp_counts
-        self.memory_limit = machine.wanted.memory_size * _MB if enforced else sys.maxsize
-        self._code = _identity_of(machine.wanted.task_root)
-        self._folder = folder
-        self._next_look = 0.0
-        self._most_held = 0
+        if self._group is not None and self._tmp_counts and limits.memory is not None:
+            self._group.set_memory_limit(limits.memory)
+        if self.counts_memory and machine.wanted.bounded and not self._tmp_counts:
+            self.memory_limit = machine.wanted.memory_size * _MB
 
     @property
     def supervises(self) -> bool:
@@ -80,8 +93,8 @@ class Sandbox:
     def variables(self, wanted: Mapping[str, str]) -> dict[str, str]:
         """Put TMPDIR right: the function's /tmp may be elsewhere, and has no folder of ours."""
         found = dict(wanted)
-        if self._folder is not None:
-            found["TMPDIR"] = str(self._folder.path)
+        if self.folder is not None:
+            found["TMPDIR"] = str(self.folder.path)
         elif "mount namespace" in self._machine.means and _is_in_tmp(found.get("TMPDIR", "")):
             del found["TMPDIR"]
         return found
@@ -158,15 +171,21 @@ class Sandbox:
             machine.wanted,
             memory_bounded=cgroups.mechanism("memory") is not None,
             processes_by_limit=by_limit,
-            tmp_bounded=self._folder is None,
+            tmp_bounded=self.folder is None,
         )
 
     def ended(self) -> None:
         """Take in that its processes are gone; others may be started in it."""
         group, self._group, self._most_held = self._group, None, 0
+        self._see_back_who_was_ahead()
         if group is not None:
             group.kill()  # who is left where even the supervisor was killed
             group.remove()
+
+    def _see_back_who_was_ahead(self) -> None:
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None:
+            ahead.wait()
 
     # Memory, in bytes
 
@@ -200,10 +219,10 @@ class Sandbox:
 
         `now` is in seconds.
         """
-        if self._folder is None or now < self._next_look:
+        if self.folder is None or now < self._next_look:
             return
         self._next_look = now + _LOOK_INTERVAL
-        used, most = self._folder.size(), self._machine.wanted.tmp_size * _MB
+        used, most = self.folder.size(), self._machine.wanted.tmp_size * _MB
         if used > most:
             self._next_look = math.inf
             get_diary().warning(
@@ -232,8 +251,8 @@ class Sandbox:
             os.close(descriptor)
         self.namespaces.clear()
         self.ended()
-        if self._folder is not None:
-            self._folder.close()
+        if self.folder is not None:
+            self.folder.close()
         if self.listener is not None:
             self.listener.close()
         if self.egress is not None:

@@ -38,8 +38,8 @@ _LOOK_INTERVAL = 0.005
 class SupervisedProcess:
     """One started runtime, and whatever it started."""
 
-    def __init__(self, launched: Launched, sandbox: Sandbox, started_at: float) -> None:
-        self.started_at = started_at
+    def __init__(self, launched: Launched, sandbox: Sandbox) -> None:
+        self.started_at = launched.started_at
         self.pid = launched.pid
         self._supervisor = launched.supervisor
         self._control = launched.control
@@ -51,7 +51,7 @@ class SupervisedProcess:
         self._memory = PeakMemory(self.pid, others, sandbox.memory_peak)
         self._most_resident = 0
         self._oom_kills = self._count_oom_kills()
-        self._looked = started_at
+        self._looked = launched.started_at
         self._stop_watching: Callable[[], None] = _nothing
         self._over_limit = False
         self._stopped: set[int] = set()
@@ -59,7 +59,6 @@ class SupervisedProcess:
     @classmethod
     def start(cls, launch: Launch, output: int, inherited: tuple[int, ...]) -> SupervisedProcess:
         """Start it; see start_process."""
-        started_at = time.monotonic()
         sandbox = launch.sandbox
         program = entrypoint.find(launch.command, launch.folder, launch.search_path)
         path = str(sandbox.inside(Path(program.executable)))
@@ -82,7 +81,7 @@ class SupervisedProcess:
             raise entrypoint.launch_error(error, program, launch.folder) from error
         except SandboxError as error:
             raise entrypoint.LaunchError("Sandbox.Failure", str(error)) from error
-        return cls(launched, sandbox, started_at)
+        return cls(launched, sandbox)
 
     def watch(self, loop: AbstractEventLoop, on_exit: OnExit) -> None:
         """Call `on_exit` once, on the loop, as soon as the runtime's process ends."""

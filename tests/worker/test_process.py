@@ -322,8 +322,9 @@ async def test_a_runtime_that_ended_by_itself_leaves_nothing_either(start: Start
 
 @pytest.mark.parametrize("kind", KINDS)
 async def test_a_program_that_cannot_be_started_leaves_no_open_file(kind: str) -> None:
-    launch = make_launch(("/no/such/program",), b"MARK=none")
+    machine()
     before = len(open_files())
+    launch = make_launch(("/no/such/program",), b"MARK=none")
 
     with (
         Path(os.devnull).open("wb") as output,  # noqa: ASYNC230 - no file
@@ -331,6 +332,7 @@ async def test_a_program_that_cannot_be_started_leaves_no_open_file(kind: str) -
     ):
         KINDS[kind](launch, output.fileno(), ())
 
+    launch.sandbox.close()
     assert len(open_files()) == before
 
 
@@ -522,6 +524,7 @@ async def test_descriptors_that_are_named_are_inherited_and_no_others(kind: str)
     with open(read, "rb") as output:  # noqa: PTH123, ASYNC230 - a pipe
         listed = set(output.read().split())
     await process.kill()
+    launch.sandbox.close()
     os.close(null)
 
     # ls itself opens the folder that it lists, at the lowest number that is free.

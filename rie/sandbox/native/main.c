@@ -23,6 +23,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "launcher.h"
@@ -74,11 +75,16 @@ static void report_to(char **words)
     report = atoi(words[0]);
 }
 
-/* announce: tell who this process is; the kernel adds its id, as the reader knows it */
+/* announce: tell who this process is, and when it begins to be the runtime, in seconds on the
+ * monotonic clock; the kernel adds its id, as the reader knows it */
 static void announce(char **words)
 {
+    char text[64];
+    struct timespec now;
     (void)words;
-    must((int)send(report, "P", 1, MSG_NOSIGNAL));
+    must(clock_gettime(CLOCK_MONOTONIC, &now));
+    snprintf(text, sizeof text, "P %lld.%09ld", (long long)now.tv_sec, now.tv_nsec);
+    must((int)send(report, text, strlen(text), MSG_NOSIGNAL));
 }
 
 static const struct {
