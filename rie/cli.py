@@ -142,7 +142,7 @@ def _run(
 
         return run_forever(settings, groundwork, early)
     except BaseException:
-        groundwork.abandon()  # what the emulator has not taken over
+        groundwork.close()  # what the emulator has not taken over
         raise
 
 

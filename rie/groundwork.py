@@ -145,6 +145,7 @@ class Groundwork:
             self.first = self.environment(settings.runtime_api)
         except RieError:
             self.invoke_listener.close()
+            self._close_machine()
             raise
         self.first.start_runtime()
 
@@ -206,6 +207,10 @@ class Groundwork:
             self.invoke_listener.close()
         if self.first is not None:
             self.first.abandon()
+
+    def close(self) -> None:
+        """Undo all that is still there, when no environment is."""
+        self.abandon()
         self._close_machine()
 
     def _log_stream(self) -> LogStream:

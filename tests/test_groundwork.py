@@ -53,7 +53,7 @@ def complaint(left: int, *, sandbox: bool = True) -> str | None:
     except GroundworkError as error:
         return str(error)
     finally:
-        groundwork.abandon()
+        groundwork.close()
     return None
 
 

@@ -80,14 +80,21 @@ class _Freezer:
         return self._frozen in files.pread(self._state)
 
 
+def _ignore(directory: Directory) -> None:
+    del directory  # whoever takes a group over only to remove it misses nothing
+
+
 class Cgroup:
     """The control group of one execution environment: a directory in each hierarchy used.
 
     `entries` are descriptors: a process that writes "0" to each has entered. All descriptors
-    close when the group is removed. What has no mechanism is None, 0 or False.
+    close when the group is removed. What has no mechanism is None, 0 or False. `taken_away` is
+    called if it is found, while memory is looked at, that another has taken controllers from a
+    directory of it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, taken_away: Callable[[Directory], None] = _ignore) -> None:
+        self._taken_away = taken_away
         self.entries: tuple[int, ...] = ()
         self.kill_descriptor: int | None = None  # cgroup.kill; "1" kills all
         # cgroup.procs to be read once, by whoever kills without cgroup.kill: freeze, kill each,
@@ -100,6 +107,15 @@ class Cgroup:
     def directories(self) -> tuple[tuple[int, str], ...]:
         """Say what to remove, as unlinkat takes it; the descriptors belong to `Cgroups`."""
         return tuple((directory.parent, directory.name) for directory in self._directories)
+
+    def directory_of(self, entry: int) -> Directory | None:
+        """Return the directory that one of the `entries` leads into."""
+        return next((each for each in self._directories if each.opened(entry)), None)
+
+    @property
+    def counts_memory(self) -> bool:
+        """Whether it was made to: it may have been taken away since."""
+        return self._memory is not None
 
     @property
     def freeze_descriptor(self) -> int | None:
@@ -185,7 +201,7 @@ class Cgroup:
         """Have a feature by means of a directory, or raise OSError: for the same."""
         match feature:
             case "memory":
-                self._memory = Memory(directory, limits.memory)
+                self._memory = Memory(directory, limits.memory, self._taken_away)
             case "processes":
                 directory.write("pids.max", limits.processes)
             case "cpu":

@@ -30,6 +30,10 @@ class Directory:
         self._opened.append(descriptor)
         return descriptor
 
+    def opened(self, descriptor: int) -> bool:
+        """Whether it was this directory that opened a descriptor."""
+        return descriptor in self._opened
+
     def read(self, file: str) -> bytes:
         """Read a file; empty where there is none, or no directory any more."""
         return files.read(f"{self.name}/{file}", self.parent)

@@ -6,11 +6,14 @@ Sources: the kernel's admin-guide/cgroup-v2.rst and admin-guide/cgroup-v1/memory
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, NamedTuple
 
 from rie.sandbox import files
 from rie.sandbox.cgroup_directory import Directory, Version
+
+_ENDLESS: Final = float("inf")
 
 
 class MemoryNow(NamedTuple):
@@ -61,16 +64,25 @@ _MEMORY_FILES: Final[dict[Version, _MemoryFiles]] = {
 
 
 class Memory:
-    """The memory of a group: its limit and its measures."""
+    """The memory of a group: its limit and its measures.
 
-    def __init__(self, directory: Directory, limit: int | None) -> None:
+    `taken_away` is called once if it is found that another has taken the controller from the
+    group, and the limit with it.
+    """
+
+    def __init__(
+        self, directory: Directory, limit: int | None, taken_away: Callable[[Directory], None]
+    ) -> None:
         self._directory = directory
+        self._taken_away = taken_away
+        self._is_over = False
         self._files = _MEMORY_FILES[directory.version]
-        self._limit: float = float("inf")
+        self._limit: float = _ENDLESS
         self._mark = self._open_mark()
         self._stat = directory.open("memory.stat", os.O_RDONLY)
-        self._last_mark = b""
+        self._last_mark: bytes | None = None
         self._peak = 0
+        self._oom_kills = 0
         if limit is not None:
             with suppress(OSError):  # a kernel without swap has no such file
                 directory.write(*self._files.swap)
@@ -93,22 +105,46 @@ class Memory:
         """Tell the most that was in memory, without page cache: see `Cgroup.memory_peak`."""
         # memory.stat costs ten times the mark: it is read only when the mark has moved.
         mark = files.pread(self._mark)
-        if mark and mark != self._last_mark:  # it is empty when another has removed the group
+        if mark != self._last_mark:
             self._last_mark = mark
-            cache, shared = self._cache()
-            self._peak = max(self._peak, int(mark) - (cache - shared))
+            if mark:
+                cache, shared = self._cache()
+                self._peak = max(self._peak, int(mark) - (cache - shared))
+            else:
+                self._end()
         return self._peak
 
     def now(self) -> MemoryNow:
         """Tell what is in memory now; it counts for the peak."""
+        now = b"" if self._is_over else self._directory.read(self._files.now)
+        if not now:
+            self._end()
+            return MemoryNow(0, 0)
         cache, shared = self._cache()
-        held = max(0, int(self._directory.read(self._files.now) or 0) - cache)
+        held = max(0, int(now) - cache)
         self._peak = max(self._peak, held + shared)
         return MemoryNow(held, shared)
 
     def oom_kills(self) -> int:
         """Count who was killed for want of memory."""
-        return _figure(self._directory.read(self._files.events), b"oom_kill")
+        events = self._directory.read(self._files.events)
+        if events:
+            self._oom_kills = _figure(events, b"oom_kill")
+        return self._oom_kills
+
+    def _end(self) -> None:
+        """Take in that there are no measures any more: the group has gone, or only the controller.
+
+        A group may have got the controller back meanwhile, but not the limit.
+        """
+        if self._is_over:
+            return
+        self._is_over = True
+        left = self._directory.read("cgroup.controllers").split()
+        unlimited = self._limit < _ENDLESS and self._directory.read(self._files.limit) == b"max\n"
+        # Only cgroup v2 has such a file, and only cgroup v2 takes away what is in use.
+        if left and (b"memory" not in left or unlimited):
+            self._taken_away(self._directory)
 
     def _cache(self) -> tuple[int, int]:
         stat = files.pread(self._stat)

@@ -14,8 +14,10 @@ from typing import Final, NamedTuple
 
 from rie.sandbox import files
 from rie.sandbox.cgroup import Feature
+from rie.sandbox.cgroup_delegation import REMEDY, is_ours, is_root
 from rie.sandbox.cgroup_directory import Version
-from rie.sandbox.cgroup_tree import CONTROLLERS, Tree, advice, is_root
+from rie.sandbox.cgroup_home import is_home
+from rie.sandbox.cgroup_tree import CONTROLLERS, Tree, advice
 
 _V1_FEATURES: Final[dict[str, tuple[Feature, ...]]] = {
     "memory": ("memory",),
@@ -24,6 +26,11 @@ _V1_FEATURES: Final[dict[str, tuple[Feature, ...]]] = {
     "freezer": ("freeze", "kill"),
 }
 _UNIFIED = ""  # cgroup v2's line in /proc/self/cgroup names no controller
+
+_FOREIGN = (
+    "{} shows control groups outside our own namespace, which nobody enters from inside it. "
+    "Mount our own over it (mount -t cgroup2), or run rie in the namespace that it shows"
+)
 
 
 def find_trees(proc_self: str) -> tuple[Tree, ...]:
@@ -48,10 +55,14 @@ def nowhere(feature: Feature) -> str:
 
 
 class _Place(NamedTuple):
-    """Where a hierarchy is mounted, and the directory of our own group in it."""
+    """Where a hierarchy is mounted, and the directory of our own group in it.
+
+    A `foreign` mount is of groups outside our namespace, which take in none of ours (cgroup v2).
+    """
 
     mount: str
     own: str
+    foreign: bool = False
 
 
 def _places(proc_self: str) -> dict[str, _Place]:
@@ -64,14 +75,17 @@ def _places(proc_self: str) -> dict[str, _Place]:
     }
     found: dict[str, _Place] = {}
     beside: dict[str, _Place] = {}
+    foreign: dict[str, _Place] = {}
     for names, root, mount in _mounts(f"{proc_self}/mountinfo"):
         for name in names & paths.keys():
             inner = _below(root, paths[name])
-            if inner is None:
+            if root.startswith("/..") and name == _UNIFIED:
+                foreign.setdefault(name, _Place(mount, mount, foreign=True))
+            elif inner is None:
                 beside.setdefault(name, _Place(mount, mount))
             else:
                 found.setdefault(name, _Place(mount, f"{mount}{inner}"))
-    return beside | found
+    return foreign | beside | found
 
 
 def _mounts(mountinfo: str) -> Iterator[tuple[set[str], str, str]]:
@@ -116,56 +130,86 @@ def _v2_trees(places: dict[str, _Place]) -> Iterator[Tree]:
     if place is None:
         return
     wanted = [feature for feature, name in CONTROLLERS.items() if name not in places]
-    paths = [path for path in _upward(place) if not _obstacle(path, 2)]
+    obstacle = _FOREIGN.format(place.mount) if place.foreign else _obstacle(place.own, 2)
+    paths = [] if place.foreign else [path for path in _upward(place) if not _obstacle(path, 2)]
     if paths:
-        yield _best(place, paths, wanted)
+        yield _tree_at(_best([_offer(place, path, wanted) for path in paths]), place, paths)
     else:
         features: list[Feature] = [*wanted, "freeze", "kill"]
-        yield Tree(place.own, 2, dict.fromkeys(features, _obstacle(place.own, 2)))
+        yield Tree(place.own, 2, dict.fromkeys(features, obstacle))
 
 
-def _best(place: _Place, paths: list[str], wanted: list[Feature]) -> Tree:
-    """Choose the first of the groups from which most is to be had."""
-    offers = [(path, {feature: _refusal(path, feature) for feature in wanted}) for path in paths]
-    path, refusals = max(offers, key=lambda offer: _worth(offer[1]))
+class _Offer(NamedTuple):
+    """What groups below one would get: each feature's refusal, and what must be handed on."""
+
+    path: str
+    refusals: dict[Feature, str]
+    hand_on: tuple[Feature, ...]
+
+    def worth(self) -> int:
+        # To have the processor's share is no reason to leave our own group for another.
+        return [self.refusals.get("memory"), self.refusals.get("processes")].count("")
+
+    def is_ready(self) -> bool:
+        return not {"memory", "processes"} & {*self.hand_on}
+
+
+def _offer(place: _Place, path: str, wanted: list[Feature]) -> _Offer:
     enabled = files.words(f"{path}/cgroup.subtree_control")
-    hand_on = tuple(
-        feature
-        for feature, refusal in refusals.items()
-        if not refusal and CONTROLLERS[feature] not in enabled
-    )
+    missing = [feature for feature in wanted if CONTROLLERS[feature] not in enabled]
+    refusals = {
+        feature: _refusal(place, path, feature) if feature in missing else "" for feature in wanted
+    }
+    return _Offer(path, refusals, tuple(each for each in missing if not refusals[each]))
+
+
+def _best(offers: list[_Offer]) -> _Offer:
+    """Choose the nearest that gives most; rather one where nothing need change for as much."""
+    nearest = max(offers, key=_Offer.worth)
+    given = [feature for feature, refusal in nearest.refusals.items() if not refusal]
+    for offer in offers:
+        if offer.is_ready() and not any(offer.refusals[feature] for feature in given):
+            return offer
+    return nearest
+
+
+def _tree_at(offer: _Offer, place: _Place, paths: list[str]) -> Tree:
     return Tree(
-        path,
+        offer.path,
         2,
-        {**refusals, "freeze": "", "kill": ""},
-        inner=place.own.removeprefix(path).strip("/").partition("/")[0],
-        hand_on=hand_on,
+        {**offer.refusals, "freeze": "", "kill": ""},
+        inner=place.own.removeprefix(offer.path).strip("/").partition("/")[0],
+        hand_on=offer.hand_on,
+        around=tuple(paths),
     )
-
-
-def _worth(refusals: dict[Feature, str]) -> int:
-    # To have the processor's share is no reason to leave our own group for another.
-    return [refusals.get("memory"), refusals.get("processes")].count("")
 
 
 def _upward(place: _Place) -> Iterator[str]:
-    """Yield our own group and those above it that the mount shows."""
+    """Yield our own group and those above it that the mount shows.
+
+    The group that we have gone into ourselves is none: the one that we left is.
+    """
     path = place.own
+    if path != place.mount and is_home(path):
+        path = path.rpartition("/")[0]
     while path != place.mount:
         yield path
         path = path.rpartition("/")[0]
     yield path
 
 
-def _refusal(path: str, feature: Feature) -> str:
-    """Say why groups below one do not get a controller (cgroup v2), if they don't."""
+def _refusal(place: _Place, path: str, feature: Feature) -> str:
+    """Say why one cannot hand on a controller that it does not yet (cgroup v2), if it cannot."""
     controller = CONTROLLERS[feature]
-    if controller in files.words(f"{path}/cgroup.subtree_control"):
-        return ""
     if controller not in files.words(f"{path}/cgroup.controllers"):
         return f"{path} does not have the {controller} controller. {advice(2)}"
     if not _writable(f"{path}/cgroup.subtree_control"):
         return f"{path} does not hand {controller} on, and is not ours to change. {advice(2)}"
+    if not is_ours(path, place.mount, place.own):
+        return (
+            f"{path} does not hand {controller} on, and is systemd's, which would take it back. "
+            f"{REMEDY}"
+        )
     if not is_root(path) and files.words(f"{path}/cgroup.procs") - {str(os.getpid())}:
         return (
             f"{path} cannot hand {controller} on while it has processes besides rie. "

@@ -24,7 +24,8 @@ class Tree:
 
     `refusals` has each feature that the hierarchy is there for, with what hinders it, if
     anything does. `inner` names the group below it that we are in, if we are. `hand_on` are
-    controllers that groups below it do not get yet (cgroup v2).
+    controllers that groups below it do not get yet (cgroup v2). `around` are the groups that
+    might have been the place, which an emulator may have had for its own.
     """
 
     def __init__(
@@ -35,12 +36,14 @@ class Tree:
         *,
         inner: str = "",
         hand_on: tuple[Feature, ...] = (),
+        around: tuple[str, ...] = (),
     ) -> None:
         self.path = path
         self.version: Version = version
         self.refusals = refusals
         self.inner = inner
         self.hand_on = hand_on
+        self._around = around
         self.descriptor = -1 if all(refusals.values()) else _open_folder(path)
 
     def make(self, name: str) -> Directory:
@@ -54,6 +57,14 @@ class Tree:
         for name in names:
             if ownership.is_left(name) and name != self.inner and not self._is_home(name):
                 yield name
+
+    def remove_homes(self) -> None:
+        """Remove what emulators that have died had gone into, where nobody is in it any more."""
+        for path in self._around:
+            for name in _listed(path):
+                if name.endswith(f"-{ASIDE}") and ownership.is_left(name):
+                    with suppress(OSError):  # somebody is in it
+                        os.rmdir(f"{path}/{name}")  # noqa: PTH106
 
     def adopt(self, group: Cgroup, name: str) -> None:
         """Have a group that another process made, as far as its directory here goes."""
@@ -90,11 +101,6 @@ def advice(version: Version) -> str:
                 "Run rie as root, or have a group delegated "
                 "(systemd-run --user --scope -p Delegate=yes)"
             )
-
-
-def is_root(path: str) -> bool:
-    """Whether it is the hierarchy's real root, which may have processes and hand on too."""
-    return not os.path.exists(f"{path}/cgroup.type")  # noqa: PTH110
 
 
 def _listed(path: str) -> list[str]:

@@ -9,16 +9,18 @@ Not for several threads at once. Source: the kernel's admin-guide/cgroup-v2.rst.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
-from contextlib import suppress
 from itertools import count
 from typing import TYPE_CHECKING
 
-from rie.sandbox import files, ownership
+from rie.sandbox import ownership
 from rie.sandbox.cgroup import Cgroup, Feature, Limits
+from rie.sandbox.cgroup_delegation import REMEDY
+from rie.sandbox.cgroup_directory import Directory
+from rie.sandbox.cgroup_home import Home, is_home
 from rie.sandbox.cgroup_places import find_trees, nowhere
-from rie.sandbox.cgroup_tree import ASIDE, CONTROLLERS, Tree, advice, is_root
+from rie.sandbox.cgroup_tree import CONTROLLERS, Tree, advice
+from rie.telemetry.diary import get_diary
 
 if TYPE_CHECKING:
     from pathlib import Path  # imports re, for which nobody need wait here
@@ -37,7 +39,11 @@ class Cgroups:
         self._ways: dict[Feature, list[Tree]] = {}
         self._reasons: dict[Feature, str] = {}
         self._family = ownership.prefix()
-        self._aside: list[tuple[Tree, tuple[Feature, ...]]] = []
+        self._homes = {
+            tree: Home(tree)
+            for tree in trees
+            if tree.hand_on or is_home(f"{tree.path}/{tree.inner}")
+        }
         for feature in ("memory", "processes", "cpu", "freeze", "kill"):
             refusals = [tree.refusals[feature] for tree in trees if feature in tree.refusals]
             self._ways[feature] = [tree for tree in trees if tree.refusals.get(feature) == ""]
@@ -67,7 +73,7 @@ class Cgroups:
         no groups below one that has processes itself.
         """
         self._prepare()
-        group, name = Cgroup(), f"{self._family}{next(_NUMBERS)}"
+        group, name = Cgroup(self._taken_away), f"{self._family}{next(_NUMBERS)}"
         for tree in self._trees:
             features = [
                 feature
@@ -86,12 +92,29 @@ class Cgroups:
                 tree.adopt(group, name)
             group.kill()
             group.remove()
+        for tree in self._trees:
+            tree.remove_homes()
+
+    def give_up(self, group: Cgroup, entry: int, why: str) -> bool:
+        """Take away all that is done by groups in a place, as one of them cannot be entered.
+
+        `entry` is that group's; False: it is none.
+        """
+        directory = group.directory_of(entry)
+        tree = self._place_of(directory) if directory is not None else None
+        if tree is None:
+            return False
+        reason = f"groups in {tree.path} cannot be entered: {why}. {advice(tree.version)}"
+        self._lose(tree, tree.refusals, reason)
+        return True
 
     def close(self) -> None:
-        """Go back to where we were found, as far as we are let, and close the directories."""
-        while self._aside:
-            with suppress(OSError):
-                self._step_back(*self._aside.pop())
+        """Go back to where we were found, as far as we are let, and close the directories.
+
+        In one process the last one does: the others' groups are where they are until then.
+        """
+        while self._homes:
+            self._homes.popitem()[1].close()
         for tree in self._trees:
             tree.close()
         for ways in self._ways.values():
@@ -104,49 +127,64 @@ class Cgroups:
             directory = tree.make(name)
             group.join(directory)
         except OSError as error:
-            self._lose(tree, features, f"no group can be made in {tree.path}", error)
+            self._fail(tree, features, f"no group can be made in {tree.path}", error)
             return
         for feature in features:
             try:
                 group.take_on(feature, directory, limits)
             except OSError as error:
-                self._lose(tree, [feature], f"{feature} cannot be set in {tree.path}", error)
+                self._fail(tree, [feature], f"{feature} cannot be set in {tree.path}", error)
 
-    def _lose(self, tree: Tree, features: Iterable[Feature], what: str, error: OSError) -> None:
+    def _fail(self, tree: Tree, features: Iterable[Feature], what: str, error: OSError) -> None:
+        self._lose(tree, features, f"{what}: {error.strerror}. {advice(tree.version)}")
+
+    def _lose(self, tree: Tree, features: Iterable[Feature], reason: str) -> None:
         for feature in features:
             if tree in self._ways[feature]:
                 self._ways[feature].remove(tree)
-                self._reasons[feature] = f"{what}: {error.strerror}. {advice(tree.version)}"
+                self._reasons[feature] = reason
+
+    def _taken_away(self, directory: Directory) -> None:
+        """Take in that another has taken controllers, memory's at least, from a group in use."""
+        tree = self._place_of(directory)
+        left = directory.read("cgroup.controllers").decode().split()
+        lost: list[Feature] = [
+            feature
+            for feature, controller in CONTROLLERS.items()
+            if tree in self._ways[feature] and (feature == "memory" or controller not in left)
+        ]
+        if tree is None or not lost:  # another group has told
+            return
+        names = ", ".join(CONTROLLERS[feature] for feature in lost)
+        reason = f"{tree.path} handed {names} on, and another has taken that back. {REMEDY}"
+        self._lose(tree, lost, reason)
+        get_diary().warning(
+            "limits of functions that run have been taken off; their memory is only watched now",
+            lost=", ".join(lost),
+            why=reason,
+        )
+
+    def _place_of(self, directory: Directory) -> Tree | None:
+        return next((tree for tree in self._trees if tree.descriptor == directory.parent), None)
 
     def _prepare(self) -> None:
         for tree in self._trees:
             features, tree.hand_on = tree.hand_on, ()
-            if features and self._step_aside(tree, features):
+            if features and self._make_room(tree, features):
                 for feature in features:
                     self._hand_on(tree, feature)
 
-    def _step_aside(self, tree: Tree, features: tuple[Feature, ...]) -> bool:
-        if is_root(tree.path) or not files.words(f"{tree.path}/cgroup.procs"):
-            return True
+    def _make_room(self, tree: Tree, features: tuple[Feature, ...]) -> bool:
         try:
-            self._aside.append((tree, features))
-            tree.make(f"{self._family}{ASIDE}").write("cgroup.procs", 0)
+            self._homes[tree].make_room(features)
         except OSError as error:
-            self._lose(tree, features, f"{tree.path} cannot be left for a group below it", error)
+            self._fail(tree, features, f"{tree.path} cannot be left for a group below it", error)
             return False
         return True
-
-    def _step_back(self, tree: Tree, features: tuple[Feature, ...]) -> None:
-        # A group that hands controllers on takes no process.
-        for feature in features:
-            with suppress(OSError):
-                tree.write("cgroup.subtree_control", f"-{CONTROLLERS[feature]}")
-        tree.write("cgroup.procs", 0)
-        os.rmdir(f"{self._family}{ASIDE}", dir_fd=tree.descriptor)
 
     def _hand_on(self, tree: Tree, feature: Feature) -> None:
         controller = CONTROLLERS[feature]
         try:
             tree.write("cgroup.subtree_control", f"+{controller}")
         except OSError as error:
-            self._lose(tree, [feature], f"{tree.path} does not hand {controller} on", error)
+            self._fail(tree, [feature], f"{tree.path} does not hand {controller} on", error)

@@ -6,6 +6,7 @@ So what it tells is what happened here and now, as this user, in this folder.
 from __future__ import annotations
 
 import os
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -42,13 +43,11 @@ def examine(folder: Path) -> tuple[Fact, ...]:
 
 
 def _examined(machine: Machine) -> tuple[Fact, ...]:
-    sandbox = machine.open()
-    try:
+    # In this order: who goes back to the group that we came from must have none below it.
+    with closing(machine), closing(machine.open()) as sandbox:
         if sandbox.supervises:
             _try_a_process(sandbox)
         return facts(machine)
-    finally:
-        sandbox.close()
 
 
 def _try_a_process(sandbox: Sandbox) -> None:

@@ -100,6 +100,16 @@ class Machine:
             if self.wanted.network == "isolated":
                 raise SandboxError(f"--network isolated cannot be had here: {failure}")
 
+    def stay_out(self, group: Cgroup, failure: StepFailed) -> None:
+        """Take away what is done by a control group that cannot be entered.
+
+        Raises SandboxError where it is no group of ours that failed.
+        """
+        why = os.strerror(failure.errno).lower()
+        entry = int(failure.about) if failure.about.isdecimal() else -1
+        if not self.cgroups.give_up(group, entry, why):
+            raise SandboxError(f"an environment cannot be made: {failure}")
+
     def _lack(self, mean: Mean, why: str) -> None:
         self.lacking.setdefault(mean, why)
         self.means -= {mean} | plan.BUILT_ON.get(mean, frozenset())

@@ -67,13 +67,16 @@ class Sandbox:
 
     def begin_to_count(self, limits: Limits) -> None:
         """Take in what memory is counted, and as whose."""
-        machine = self._machine
-        self.counts_memory = machine.cgroups.mechanism("memory") is not None
-        self._tmp_counts = machine.tmp_counts_as_memory
+        self._tmp_counts = self._machine.tmp_counts_as_memory
         if self._group is not None and self._tmp_counts and limits.memory is not None:
             self._group.set_memory_limit(limits.memory)
-        if self.counts_memory and machine.wanted.bounded and not self._tmp_counts:
-            self.memory_limit = machine.wanted.memory_size * _MB
+        self._see_who_counts()
+
+    def _see_who_counts(self) -> None:
+        machine = self._machine
+        self.counts_memory = machine.cgroups.mechanism("memory") is not None
+        enforced = self.counts_memory and machine.wanted.bounded and not self._tmp_counts
+        self.memory_limit = machine.wanted.memory_size * _MB if enforced else sys.maxsize
 
     @property
     def supervises(self) -> bool:
@@ -123,7 +126,7 @@ class Sandbox:
         group = self._group = self._group or machine.make_group()
         while True:
             try:
-                return launcher.start(
+                launched = launcher.start(
                     plan.before_supervision(
                         machine.means, self._held(), _ending(group), self._moved_task_root()
                     ),
@@ -144,7 +147,22 @@ class Sandbox:
             except StepFailed as failure:
                 if failure.operation in {"exec", "directory"}:
                     raise
-                machine.do_without(failure)
+                if failure.operation == "enter":
+                    group = self._another_group(group, failure)
+                else:
+                    machine.do_without(failure)
+            else:
+                self._see_back_who_was_ahead()
+                return launched
+
+    def _another_group(self, group: Cgroup, failure: StepFailed) -> Cgroup:
+        """Make one without what cannot be entered. Raises SandboxError."""
+        self._machine.stay_out(group, failure)
+        self._see_back_who_was_ahead()
+        group.remove()
+        self._group = self._machine.make_group()
+        self._see_who_counts()
+        return self._group
 
     def _held(self) -> list[int]:
         return [self.namespaces[each] for each in _JOINED if each in self.namespaces]
@@ -191,11 +209,13 @@ class Sandbox:
 
     def oom_kills(self) -> int | None:
         """Count the processes killed for want of memory; None: nobody counts."""
-        return self._group.oom_kills() if self._group is not None and self.counts_memory else None
+        group = self._group
+        # What has been taken away since goes on with what it last told: the figures are compared.
+        return group.oom_kills() if group is not None and group.counts_memory else None
 
     def memory_peak(self) -> int:
         """Return the highest use by all processes together so far, as far as the kernel tells."""
-        if self._group is None or not self.counts_memory:
+        if self._group is None:
             return 0
         if self._tmp_counts:  # the kernel's mark has what is in /tmp as well
             self._most_held = max(self._most_held, self._group.memory_now().held)
@@ -207,6 +227,7 @@ class Sandbox:
 
         `resident` is what all processes hold, as sampled.
         """
+        self._see_who_counts()  # another may have taken that away
         wanted = self._machine.wanted
         if not wanted.bounded:
             return False

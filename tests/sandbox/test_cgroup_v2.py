@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import io
+import os
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from rie.sandbox.cgroup import Limits
+from rie.sandbox.cgroup import Cgroup, Limits
 from rie.sandbox.cgroup_memory import MemoryNow
+from rie.sandbox.cgroups import Cgroups
+from rie.telemetry.diary import get_diary
 from tests.support.control_groups import (
     FEATURES,
     MIB,
@@ -116,5 +121,107 @@ def test_a_group_that_another_has_removed_keeps_its_peak(kernel: FakeKernel) -> 
     (folder / "memory.peak").write_text("")
 
     assert group.memory_peak() == 1000
+    group.remove()
+    found.close()
+
+
+# What another takes away from a group in use
+
+
+@pytest.fixture
+def diary() -> Iterator[io.StringIO]:
+    said = io.StringIO()
+    get_diary().configure(format="json", stream=said)
+    yield said
+    get_diary().configure()
+
+
+def make_in_slice(kernel: FakeKernel) -> tuple[Cgroups, Cgroup]:
+    kernel.group("", 1, gives=ALL, has=ALL)
+    kernel.group("slice", gives=ALL, has=ALL)
+    found = kernel.find("/slice")
+    return found, found.make(Limits(memory=64 * MIB, processes=9))
+
+
+@pytest.mark.parametrize("look", [Cgroup.memory_peak, Cgroup.memory_now])
+def test_a_controller_that_is_taken_back_is_noticed_when_memory_is_looked_at(
+    kernel: FakeKernel, diary: io.StringIO, look: Callable[[Cgroup], object]
+) -> None:
+    found, group = make_in_slice(kernel)
+    (folders(group)[0] / "memory.peak").write_text("1000\n")
+    assert group.memory_peak() == 1000
+    for controller in ("memory", "pids"):
+        kernel.take_back("slice", controller)
+    for _ in range(3):
+        look(group)
+
+    assert group.memory_peak() == 1000
+    assert found.mechanism("memory") is found.mechanism("processes") is None
+    assert found.mechanism("cpu") == "cgroup v2"
+    assert found.why_not("memory").startswith(
+        f"{kernel.mount}/slice handed memory, pids on, and another has taken that back. Start rie"
+    )
+    (line,) = diary.getvalue().splitlines()
+    assert '"level":"warning"' in line.replace(": ", ":")
+    assert "have been taken off" in line
+    group.remove()
+    found.close()
+
+
+def test_two_groups_of_one_place_tell_once(kernel: FakeKernel, diary: io.StringIO) -> None:
+    found, group = make_in_slice(kernel)
+    other = found.make(Limits(memory=MIB))
+    kernel.take_back("slice", "memory")
+    group.memory_peak()
+    other.memory_peak()
+
+    assert len(diary.getvalue().splitlines()) == 1
+    assert found.mechanism("processes") == "cgroup v2"
+    group.remove()
+    other.remove()
+    found.close()
+
+
+def test_a_controller_that_has_come_back_has_not_brought_the_limit(
+    kernel: FakeKernel, diary: io.StringIO
+) -> None:
+    found, group = make_in_slice(kernel)
+    (folder,) = folders(group)
+    (folder / "memory.peak").write_text("")
+    (folder / "memory.max").write_text("max\n")
+    group.memory_peak()
+
+    assert found.mechanism("memory") is None
+    assert diary.getvalue()
+    group.remove()
+    found.close()
+
+
+def test_a_group_that_has_been_removed_has_lost_nothing(
+    kernel: FakeKernel, diary: io.StringIO
+) -> None:
+    found, group = make_in_slice(kernel)
+    group.memory_peak()
+    (folder,) = folders(group)
+    (folder / "memory.peak").write_text("")
+    (folder / "cgroup.procs").write_text("")
+    os.rmdir(folder.name, dir_fd=group.directories()[0][0])
+    group.memory_peak()
+    group.memory_now()
+
+    assert found.mechanism("memory") == "cgroup v2"
+    assert diary.getvalue() == ""
+    group.remove()
+    found.close()
+
+
+def test_who_was_killed_before_is_still_counted(kernel: FakeKernel) -> None:
+    found, group = make_in_slice(kernel)
+    (folders(group)[0] / "memory.events").write_text("low 0\noom_kill 2\n")
+    assert group.oom_kills() == 2
+    kernel.take_back("slice", "memory")
+
+    assert group.counts_memory
+    assert group.oom_kills() == 2
     group.remove()
     found.close()

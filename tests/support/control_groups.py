@@ -85,6 +85,12 @@ def text_of(group: Cgroup, file: str) -> str:
     return next(path.read_text() for folder in folders(group) if (path := folder / file).exists())
 
 
+def left_by_the_dead(rest: str, started: int = 1) -> str:
+    """Name a group as an emulator that has died would have."""
+    namespace = os.stat("/proc/self/ns/pid").st_ino  # noqa: PTH116 - a question for one number
+    return f"rie-{GONE}-{started}-{namespace}-{rest}"
+
+
 def proc_without_v2(folder: Path) -> Path:
     """Make a /proc that knows of cgroup v1 only."""
     (folder / "self").mkdir()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rie.sandbox import files
+from rie.sandbox import cgroup_delegation, files
 from rie.sandbox.cgroups import Cgroups
 
 ALL = "cpu memory pids"
@@ -38,7 +38,8 @@ FILES = {
 class FakeKernel:
     """cgroup v2 with all controllers in a folder of plain files, where they obey its rules.
 
-    `absent` are files that this kernel does not know.
+    `absent` are files that this kernel does not know. Nobody manages the groups until
+    `start_systemd`; it has delegated those that `delegate` was told.
     """
 
     def __init__(self, folder: Path, patch: pytest.MonkeyPatch, *absent: str) -> None:
@@ -47,7 +48,13 @@ class FakeKernel:
         self.absent = absent
         self.written: list[str] = []
         self._mkdir, self._rmdir = os.mkdir, os.rmdir
+        self._systemd = folder / "systemd"
+        self._delegated: set[Path] = set()
         (self.proc / "self").mkdir(parents=True)
+        patch.setattr(cgroup_delegation, "SYSTEMD", str(self._systemd))
+        patch.setattr(os, "getxattr", self.getxattr)
+        self.uid = 0  # who we are, for whoever asks to whom a group belongs
+        patch.setattr(os, "geteuid", lambda: self.uid)
         patch.setattr(files, "write", self.write)
         patch.setattr(os, "mkdir", self.mkdir)
         patch.setattr(os, "rmdir", self.rmdir)
@@ -65,6 +72,23 @@ class FakeKernel:
         if not path:
             (folder / "cgroup.type").unlink()
         return folder
+
+    def start_systemd(self) -> None:
+        self._systemd.mkdir()
+
+    def delegate(self, path: str) -> None:
+        """Do what systemd does for Delegate=yes."""
+        self._delegated.add(self.mount / path)
+
+    def take_back(self, path: str, controller: str) -> None:
+        """Do what systemd does when it is reloaded."""
+        control = self.mount / path / "cgroup.subtree_control"
+        control.write_text(" ".join(set(control.read_text().split()) - {controller}))
+        for below in (each for each in control.parent.iterdir() if each.is_dir()):
+            (below / "cgroup.controllers").write_text(control.read_text())
+            for name, _ in FILES[controller]:
+                (below / name).write_text("")  # whoever has it open reads nothing any more
+                (below / name).unlink()
 
     def find(self, own: str, root: str = "/") -> Cgroups:
         (self.proc / "self/cgroup").write_text(f"0::{own}\n")
@@ -87,6 +111,11 @@ class FakeKernel:
             case _:
                 file.write_text(f"{words}\n")
 
+    def getxattr(self, path: str, attribute: str) -> bytes:
+        if attribute != "user.delegate" or Path(path) not in self._delegated:
+            raise OSError(errno.ENODATA, os.strerror(errno.ENODATA))
+        return b"1"
+
     def mkdir(self, path: str, mode: int = 0o777, *, dir_fd: int | None = None) -> None:
         self._mkdir(path, mode, dir_fd=dir_fd)
         if dir_fd is not None:
@@ -97,10 +126,17 @@ class FakeKernel:
             )
 
     def rmdir(self, path: str, *, dir_fd: int | None = None) -> None:
-        if dir_fd is not None:
-            for file in (self._at(dir_fd) / path).iterdir():
-                file.unlink()
+        folder = (self._at(dir_fd) if dir_fd is not None else Path()) / path
+        if self.mount in folder.parents and (folder / "cgroup.procs").exists():
+            self._forget(folder)
         self._rmdir(path, dir_fd=dir_fd)
+
+    @staticmethod
+    def _forget(folder: Path) -> None:
+        if (folder / "cgroup.procs").read_text() or any(each.is_dir() for each in folder.iterdir()):
+            raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
+        for file in folder.iterdir():
+            file.unlink()
 
     def _hand_on(self, file: Path, words: str) -> None:
         if file.with_name("cgroup.type").exists() and file.with_name("cgroup.procs").read_text():

@@ -56,6 +56,11 @@ def variables_of(pid: int) -> bytes:
     return _read(f"/proc/{pid}/environ")
 
 
+def children_of(pid: int) -> list[int]:
+    """Return the processes that a process has for children, in whichever of its threads."""
+    return [each for each, stat in _table().items() if stat.parent == pid]
+
+
 def is_supervisor(pid: int) -> bool:
     """Whether it is the launcher: it has stayed behind, as a supervisor or as an init."""
     return next(iter(command_of(pid)), "").endswith("/launcher")
@@ -74,8 +79,8 @@ class Watch:
         self._folder = folder
         self._seen: set[Process] = set()
         self._namespaces: set[str] = set()
-        self._looked = 0  # clock ticks since boot
         self._mounts = set(_mounts())
+        self._kept = set(_kept_by_mounts())
 
     def look(self) -> frozenset[Process]:
         """Return the processes that come of the emulator now, without itself, and keep them."""
@@ -85,7 +90,6 @@ class Watch:
         common = set(_namespaces(os.getpid())) | set(_namespaces(self.pid))
         for process in found:
             self._namespaces |= set(_namespaces(process.pid)) - common
-        self._looked = max((stat.start for stat in table.values()), default=0)
         return frozenset(found)
 
     def count(self) -> int:
@@ -153,23 +157,21 @@ class Watch:
     def _is_ours(self, process: Process) -> bool:
         if process in self._seen or self._marker in variables_of(process.pid).split(b"\0"):
             return True
-        if f"/{self.family}".encode() in _read(f"/proc/{process.pid}/cgroup"):
-            return True
-        # Later the same number may be another namespace's.
-        early = process.start <= self._looked
-        return early and not self._namespaces.isdisjoint(_namespaces(process.pid))
+        return f"/{self.family}".encode() in _read(f"/proc/{process.pid}/cgroup")
 
     def _emulator_is_there(self, table: dict[int, _Stat]) -> bool:
         stat = table.get(self.pid)
         return stat is not None and stat.state not in _GONE and f"-{stat.start}-" in self.family
 
     def _held(self) -> set[str]:
-        """Find the namespaces that are kept by a descriptor or a mount, without a process in it."""
-        held = {name for name in self._namespaces if name in _read("/proc/self/mountinfo").decode()}
-        for pid, stat in _table().items():
-            if stat.start <= self._looked and pid != os.getpid():
-                held |= self._namespaces & set(_descriptors(pid))
-        return held
+        """Find the namespaces that live on: in a process, in a descriptor of one, in a mount.
+
+        Only of its own processes: once it is free, a number may be another's namespace.
+        """
+        held = set(_kept_by_mounts()) - self._kept
+        for process in self._alive():
+            held |= {*_namespaces(process.pid), *_descriptors(process.pid)}
+        return held & self._namespaces
 
 
 def _descriptors(pid: int) -> Iterator[str]:
@@ -253,6 +255,13 @@ def _mounts() -> Iterator[str]:
     for line in _read("/proc/self/mountinfo").decode().splitlines():
         if line.split()[4] in _MOUNT_POINTS:
             yield line
+
+
+def _kept_by_mounts() -> Iterator[str]:
+    """Yield the namespaces that a mount keeps, as `ip netns` does."""
+    for line in _read("/proc/self/mountinfo").decode().splitlines():
+        if " - nsfs " in line:
+            yield line.split()[3]
 
 
 def _read(path: str | Path) -> bytes:
