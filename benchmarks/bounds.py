@@ -14,7 +14,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from benchmarks.report import Metric, Result, Target
-from rie.sandbox.launcher import END, Launched
+from rie.sandbox.launcher import Launched
 from rie.sandbox.machine import Machine, SandboxError
 from rie.sandbox.sandbox import Sandbox
 from rie.sandbox.wanted import Wanted
@@ -69,9 +69,8 @@ def _started(sandbox: Sandbox, output: int) -> Launched:
 
 
 def _kill(launched: Launched) -> None:
-    launched.control.send(END)
-    launched.supervisor.wait()
     launched.control.close()
+    launched.supervisor.wait()
 
 
 def sample(wanted: Wanted) -> _Median:

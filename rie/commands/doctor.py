@@ -136,4 +136,5 @@ def _lines(found: Sequence[Fact]) -> Iterator[str]:
                 initial_indent=f"{indent}-> ",
                 subsequent_indent=f"{indent}   ",
                 break_on_hyphens=False,
+                break_long_words=False,  # paths, to be copied
             )

@@ -24,12 +24,17 @@ def is_ours(path: str, mount: str, own: str) -> bool:
 
     `own` is the group that we are in, `mount` the topmost that is to be seen.
     """
-    if not os.path.exists(SYSTEMD):  # noqa: PTH110 - the start-up diet
+    if not is_systemds():
         return True
     # A container's own group looks like the root; systemd is outside, or has gone to one below.
     if own == mount and not is_root(path):
         return True
     return any(map(_is_delegated, _units(path, mount)))
+
+
+def is_systemds() -> bool:
+    """Whether systemd manages the groups of this machine."""
+    return os.path.exists(SYSTEMD)  # noqa: PTH110 - the start-up diet
 
 
 def is_root(path: str) -> bool:

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 
 from rie.sandbox import files
 from rie.sandbox.cgroup import Feature
-from rie.sandbox.cgroup_delegation import REMEDY, is_ours, is_root
+from rie.sandbox.cgroup_delegation import REMEDY, is_ours, is_root, is_systemds
 from rie.sandbox.cgroup_directory import Version
 from rie.sandbox.cgroup_home import is_home
 from rie.sandbox.cgroup_tree import CONTROLLERS, Tree, advice
@@ -202,7 +202,8 @@ def _refusal(place: _Place, path: str, feature: Feature) -> str:
     """Say why one cannot hand on a controller that it does not yet (cgroup v2), if it cannot."""
     controller = CONTROLLERS[feature]
     if controller not in files.words(f"{path}/cgroup.controllers"):
-        return f"{path} does not have the {controller} controller. {advice(2)}"
+        remedy = REMEDY if is_systemds() else advice(2)  # who delegates hands all controllers on
+        return f"{path} does not have the {controller} controller. {remedy}"
     if not _writable(f"{path}/cgroup.subtree_control"):
         return f"{path} does not hand {controller} on, and is not ours to change. {advice(2)}"
     if not is_ours(path, place.mount, place.own):

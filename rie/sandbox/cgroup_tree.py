@@ -28,7 +28,7 @@ class Tree:
     might have been the place, which an emulator may have had for its own.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what is known of a place
         self,
         path: str,
         version: Version,

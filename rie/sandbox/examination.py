@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from rie.sandbox.facts import facts
-from rie.sandbox.launcher import END, PROGRAM, Launched, StepFailed
+from rie.sandbox.launcher import PROGRAM, Launched, StepFailed
 from rie.sandbox.machine import Machine, SandboxError
 from rie.sandbox.sandbox import Sandbox
 from rie.sandbox.wanted import Fact, Wanted
@@ -57,8 +57,7 @@ def _try_a_process(sandbox: Sandbox) -> None:
         control.recv(64)  # it has ended
         sandbox.freeze()
         sandbox.thaw()
-        control.send(END)
-        launched.supervisor.wait()
+    launched.supervisor.wait()
 
 
 def _started(sandbox: Sandbox) -> Launched:

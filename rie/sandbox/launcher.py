@@ -22,8 +22,6 @@ PROGRAM: Final = Path(__file__).parent / "native" / "launcher"
 # A step takes microseconds; an exec from a file system across a network may take its time.
 _LIMIT = 30.0  # seconds
 
-END: Final = b"K"  # to a supervisor: kill everything; it ends when that is done
-
 _MOST_READ = 8192
 _CREDENTIALS = struct.Struct("3i")  # pid, uid, gid: unix(7), SCM_CREDENTIALS
 _MOST_DESCRIPTORS = 4
@@ -48,8 +46,8 @@ class Launched:
 
     `pid` is the runtime's own, as seen from here; `started_at` is when it was executed, in seconds
     on the monotonic clock.
-    `control` is the supervisor's socket: it tells of the runtime's end, takes the order to end
-    everything, and takes its closing for the emulator's own end.
+    `control` is the supervisor's socket: it tells of the runtime's end. When it is closed, by whom
+    and for what reason ever, the supervisor kills everything, removes the control group, and ends.
     """
 
     supervisor: subprocess.Popen[bytes]
@@ -114,8 +112,7 @@ def start(
             try:
                 return Launched(process, *_read_start(report), control)
             except BaseException:
-                with suppress(OSError):
-                    control.send(END)
+                control.close()
                 process.wait()
                 raise
         except BaseException:

@@ -145,24 +145,18 @@ class Sandbox:
                     descriptors=(*inherited, *self._held(), *_descriptors(group)),
                 )
             except StepFailed as failure:
+                if failure.operation == "enter":
+                    machine.stay_out(group, failure)
+                self.ended()  # its supervisor has removed the group
                 if failure.operation in {"exec", "directory"}:
                     raise
-                if failure.operation == "enter":
-                    group = self._another_group(group, failure)
-                else:
+                if failure.operation != "enter":
                     machine.do_without(failure)
+                group = self._group = machine.make_group()
+                self._see_who_counts()
             else:
                 self._see_back_who_was_ahead()
                 return launched
-
-    def _another_group(self, group: Cgroup, failure: StepFailed) -> Cgroup:
-        """Make one without what cannot be entered. Raises SandboxError."""
-        self._machine.stay_out(group, failure)
-        self._see_back_who_was_ahead()
-        group.remove()
-        self._group = self._machine.make_group()
-        self._see_who_counts()
-        return self._group
 
     def _held(self) -> list[int]:
         return [self.namespaces[each] for each in _JOINED if each in self.namespaces]

@@ -89,6 +89,12 @@ def resident(pid: int) -> int:
     return int(fields[1]) * _PAGE if len(fields) > 1 else 0
 
 
+def private(pid: int) -> int:
+    """Memory that a process has resident, but for pages of files."""
+    fields = _read(f"{_PROC}/{pid}/statm").split(None, 3)
+    return (int(fields[1]) - int(fields[2])) * _PAGE if len(fields) > 3 else 0  # noqa: PLR2004
+
+
 def proportional(pid: int) -> int:
     """Memory that a process has resident, its part only of what it shares with others."""
     figures = _read(f"{_PROC}/{pid}/smaps_rollup")
@@ -161,8 +167,10 @@ class PeakMemory:
         everybody = (self._pid, *self._others())
         together = sum(map(resident, everybody))
         if len(everybody) > 1 and together > self.peak:
-            # What they share was counted twice. Only now: the kernel takes its time to tell.
-            together = sum(map(proportional, everybody[:_MOST_ASKED])) or together
+            # What they share was counted twice. Only now: the kernel takes its time to tell, and
+            # of processes that fork without end it takes for ever.
+            few = len(everybody) <= _MOST_ASKED
+            together = sum(map(proportional if few else private, everybody))
         self.together = together
         self.peak = max(self.peak, together)
 

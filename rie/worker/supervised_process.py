@@ -11,13 +11,13 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rie.core.exit_status import ExitStatus
-from rie.sandbox.launcher import END, Launched, StepFailed
+from rie.sandbox.launcher import Launched, StepFailed
 from rie.sandbox.machine import SandboxError
 from rie.sandbox.sandbox import Sandbox
 from rie.telemetry.diary import get_diary
@@ -45,10 +45,7 @@ class SupervisedProcess:
         self._control = launched.control
         self._sandbox = sandbox
         self._own = {self._supervisor.pid, process_table.parent(self.pid)}  # its init, maybe
-        # Where the kernel counts what all hold together, the sums of ours are not needed, which
-        # count twice what processes share.
-        others = _nobody if sandbox.counts_memory else self._others
-        self._memory = PeakMemory(self.pid, others, sandbox.memory_peak)
+        self._memory = PeakMemory(self.pid, self._to_be_added, sandbox.memory_peak)
         self._most_resident = 0
         self._oom_kills = self._count_oom_kills()
         self._looked = launched.started_at
@@ -141,15 +138,12 @@ class SupervisedProcess:
         self._stop_watching()
         self._memory.sample()  # what is killed tells nothing any more
         self.thaw()  # on cgroup v1 who is frozen does not die
-        with suppress(OSError):  # it has gone already
-            self._control.send(END)
+        self._control.close()
         if not await _ended(get_running_loop(), self._supervisor):
             get_diary().error("processes of a function cannot be killed", runtime=self.pid)
-        self._control.close()
         self._memory.close()
-        peak = max(self._memory.peak, self._most_resident, self._sandbox.memory_peak())
         self._sandbox.ended()
-        return min(peak, self._sandbox.memory_limit)
+        return min(max(self._memory.peak, self._most_resident), self._sandbox.memory_limit)
 
     def kill_now(self) -> None:
         """Have everything killed; the supervisor takes the socket's end for our own."""
@@ -162,6 +156,13 @@ class SupervisedProcess:
         return (
             each for each in process_table.descendants(self._supervisor.pid) if each not in ours
         )
+
+    def _to_be_added(self) -> Iterable[int]:
+        """Say whose memory is to be added up: nobody's where the kernel counts all together.
+
+        Sums of ours are less true, as processes share pages.
+        """
+        return () if self._sandbox.counts_memory else self._others()
 
     def _exit_status(self, message: bytes) -> ExitStatus:
         """Read "X status most-resident"; no word is the end of the supervisor itself."""
@@ -207,10 +208,6 @@ async def _ended(loop: AbstractEventLoop, process: subprocess.Popen[bytes]) -> b
 def _signal(pid: int, number: signal.Signals) -> None:
     with suppress(OSError):  # gone already, or somebody else's by now
         os.kill(pid, number)
-
-
-def _nobody() -> tuple[int, ...]:
-    return ()
 
 
 def _nothing() -> None:

@@ -120,6 +120,19 @@ def test_what_systemd_would_take_back_is_not_handed_on(kernel: FakeKernel) -> No
     found.close()
 
 
+def test_what_systemd_has_not_brought_down_to_a_slice_is_had_by_delegation(
+    kernel: FakeKernel,
+) -> None:
+    services(kernel)
+    (kernel.mount / "system.slice/cgroup.controllers").write_text("memory pids")
+    found = kernel.find("/system.slice/rie.service")
+
+    assert found.why_not("cpu").startswith(
+        f"{kernel.mount}/system.slice does not have the cpu controller. Start rie in a group"
+    )
+    found.close()
+
+
 def test_a_service_that_systemd_manages_is_not_left(kernel: FakeKernel) -> None:
     services(kernel, gives="memory pids")
     (kernel.mount / "system.slice/cgroup.procs").unlink()  # and what is above it is not ours
@@ -161,6 +174,7 @@ def test_so_is_a_scope_that_a_user_owns_but_no_slice(kernel: FakeKernel) -> None
     group = found.make(Limits(memory=MIB))
 
     assert place_of(group, kernel) == "app.slice/rie.scope"
+    assert found.mechanism("memory") == "cgroup v2"
     group.remove()
     found.close()
     os.chown(kernel.mount / "app.slice/rie.scope", 0, 0)
@@ -235,6 +249,22 @@ def test_all_in_a_process_share_its_home_until_the_last_goes(
     both[order[1]].close()
     assert (own / "cgroup.procs").read_text() == f"{os.getpid()}\n"
     assert (own / "cgroup.subtree_control").read_text() == ""
+    assert not home.exists()
+
+
+def test_a_home_is_no_place_even_if_nothing_could_be_handed_on(kernel: FakeKernel) -> None:
+    own = alone(kernel)
+    first = kernel.find("/scope")
+    (own / "cgroup.procs").write_text(f"{os.getpid()}\n{GONE}\n")  # it has come meanwhile
+    first.make(Limits(memory=MIB)).remove()
+    (home,) = own.glob("rie-*-self")
+    second = kernel.find(f"/scope/{home.name}")
+    group = second.make(Limits())
+
+    assert place_of(group, kernel) == "scope"
+    group.remove()
+    second.close()
+    first.close()
     assert not home.exists()
 
 

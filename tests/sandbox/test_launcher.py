@@ -16,7 +16,7 @@ import pytest
 
 from rie.sandbox import launcher
 from rie.sandbox.cgroup import Cgroup, Limits
-from rie.sandbox.launcher import END, Launched, StepFailed
+from rie.sandbox.launcher import Launched, StepFailed
 from tests.support.control_groups import (
     folders,
     made,
@@ -323,14 +323,6 @@ def test_closing_the_socket_kills_everybody(ground: Ground) -> None:
         assert found.supervisor.wait(LIMIT) == 0
 
 
-def test_the_order_to_end_kills_everybody(ground: Ground) -> None:
-    with family(ground) as (found, output):
-        found.control.send(END)
-
-        assert output.has_ended()
-        assert found.supervisor.wait(LIMIT) == 0
-
-
 @contextmanager
 def to_be_removed(folder: Path) -> Iterator[Ground]:
     (folder / "group").mkdir()
@@ -339,14 +331,6 @@ def to_be_removed(folder: Path) -> Iterator[Ground]:
         yield Ground(("remove", str(descriptor), "group"), (descriptor,))
     finally:
         os.close(descriptor)
-
-
-def test_who_orders_the_end_removes_the_folders_himself(tmp_path: Path) -> None:
-    with to_be_removed(tmp_path) as ground, launched(*SLEEP, ground=ground) as found:
-        found.control.send(END)
-        found.supervisor.wait(LIMIT)
-
-        assert (tmp_path / "group").exists()
 
 
 def test_when_the_socket_is_closed_the_folders_are_removed(tmp_path: Path) -> None:

@@ -81,8 +81,7 @@ def run(sandbox: Sandbox, program: str = TRUE) -> bytes:
         os.close(output)
     with launched.control as control:
         said = control.recv(64)
-        control.send(launcher.END)
-        launched.supervisor.wait()
+    launched.supervisor.wait()
     return said
 
 

@@ -143,11 +143,10 @@ static void remove_groups(void)
         }
 }
 
-/* Wait until the emulator says that all is to end, or is itself gone. True: it is gone. */
-static int stay(int control, pid_t first)
+/* Wait until the socket's other end is closed: all is to end, or the emulator itself has. */
+static void stay(int control, pid_t first)
 {
     sigset_t mask;
-    char order;
     watch_children(&mask);
     struct pollfd sources[] = {
         {.fd = control, .events = POLLIN},
@@ -157,11 +156,11 @@ static int stay(int control, pid_t first)
         struct signalfd_siginfo ignored;
         collect(control, first);
         if (poll(sources, 2, -1) < 0 && errno != EINTR)
-            return 1;
+            return;
         if (read(sources[1].fd, &ignored, sizeof ignored) > 0)
             continue;
         if (sources[0].revents)
-            return recv(control, &order, 1, MSG_DONTWAIT) <= 0;
+            return;
     }
 }
 
@@ -169,11 +168,10 @@ static void see_out(int control, pid_t first)
 {
     close(report);
     close_standard_streams();
-    int abandoned = stay(control, first);
+    stay(control, first);
     kill_group();
     kill_children();
-    if (abandoned)
-        remove_groups();
+    remove_groups();
     _exit(0);
 }
 
@@ -225,7 +223,7 @@ void freezer(char **words)
     to_thaw = words[3];
 }
 
-/* remove DESCRIPTOR NAME: a folder to be removed if the emulator does not live to do it */
+/* remove DESCRIPTOR NAME: a folder to be removed at the end, as nobody else may live to do it */
 void remove_at_end(char **words)
 {
     if (removed_count == MOST_REMOVED)
