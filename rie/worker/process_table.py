@@ -14,7 +14,7 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 _PROC = "/proc"
 _LIVE = frozenset({b"R", b"S", b"D", b"T", b"t", b"I", b"P", b"K", b"W"})
 _PR_SET_CHILD_SUBREAPER = 36
-_MOST_ASKED = 64  # processes, for their shares of memory: each costs 50 us and more
+_MOST_ASKED = 16  # processes, for their shares of memory: each costs 50 us and more
 _MARK_INTERVAL = 0.005  # seconds
 
 
@@ -89,17 +89,30 @@ def resident(pid: int) -> int:
     return int(fields[1]) * _PAGE if len(fields) > 1 else 0
 
 
-def private(pid: int) -> int:
-    """Memory that a process has resident, but for pages of files."""
-    fields = _read(f"{_PROC}/{pid}/statm").split(None, 3)
-    return (int(fields[1]) - int(fields[2])) * _PAGE if len(fields) > 3 else 0  # noqa: PLR2004
-
-
 def proportional(pid: int) -> int:
     """Memory that a process has resident, its part only of what it shares with others."""
     figures = _read(f"{_PROC}/{pid}/smaps_rollup")
     start = figures.find(b"\nPss:")
     return int(figures[start + 5 :].split(None, 1)[0]) * 1024 if start >= 0 else resident(pid)
+
+
+def _anonymous(pid: int) -> int:
+    """Memory that a process has resident, but for pages of files."""
+    fields = _read(f"{_PROC}/{pid}/statm").split(None, 3)
+    return (int(fields[1]) - int(fields[2])) * _PAGE if len(fields) > 3 else 0  # noqa: PLR2004
+
+
+def _shares(pids: Iterable[int]) -> int:
+    """Add up the memory of processes, what they share once.
+
+    The kernel is asked for the largest only: it takes its time, and for ever where processes fork
+    without end. The others are taken to share as much as those do.
+    """
+    sizes = sorted(((_anonymous(pid), pid) for pid in pids), reverse=True)
+    asked, others = sizes[:_MOST_ASKED], sizes[_MOST_ASKED:]
+    known, counted = sum(proportional(pid) for _, pid in asked), sum(size for size, _ in asked)
+    rest = sum(size for size, _ in others)
+    return known + (rest * known // counted if counted else rest)
 
 
 class PeakMemory:
@@ -167,10 +180,7 @@ class PeakMemory:
         everybody = (self._pid, *self._others())
         together = sum(map(resident, everybody))
         if len(everybody) > 1 and together > self.peak:
-            # What they share was counted twice. Only now: the kernel takes its time to tell, and
-            # of processes that fork without end it takes for ever.
-            few = len(everybody) <= _MOST_ASKED
-            together = sum(map(proportional if few else private, everybody))
+            together = _shares(everybody)  # what they share was counted twice
         self.together = together
         self.peak = max(self.peak, together)
 

@@ -166,6 +166,23 @@ os.waitpid(pid, 0)
         peak.close()
 
 
+def test_of_many_processes_the_largest_are_looked_at() -> None:
+    script = """
+for number in range(20):
+    if not os.fork():
+        b = b"x" * ((20 << 20) if number > 15 else 1)
+        say(b"held"); wait(); os._exit(0)
+os.wait()
+"""
+    with running(*python(script)) as process:
+        for _ in range(20):
+            line(process)
+        peak = PeakMemory(process.pid)
+
+        assert 80 * MIB <= peak.read(time.monotonic()) < 200 * MIB
+        peak.close()
+
+
 def test_memory_that_processes_share_counts_once() -> None:
     script = """
 b = b"x" * (50 << 20)
