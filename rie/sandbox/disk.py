@@ -19,7 +19,6 @@ import stat
 import struct
 import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from rie.sandbox import files, temporary_files
 from rie.sandbox.temporary_files import NoDisk
@@ -51,12 +50,14 @@ _UNKNOWN_CALL = frozenset({errno.EINVAL, errno.ENOTTY})
 _ATTEMPTS = 256  # each that fails is a success of somebody else
 
 
-@dataclass(slots=True)
 class Disk:
     """A formatted loop device. `descriptor` keeps it alive until a mount does."""
 
-    device: str
-    descriptor: int
+    __slots__ = ("descriptor", "device")
+
+    def __init__(self, device: str, descriptor: int) -> None:
+        self.device = device
+        self.descriptor = descriptor
 
     def close(self) -> None:
         """Let go of the device: it is gone now, or with its last mount."""

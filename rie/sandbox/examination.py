@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 
 from rie.sandbox.facts import facts
@@ -37,7 +36,7 @@ def examine(folder: Path) -> tuple[Fact, ...]:
     except SandboxError as failure:
         if "--network isolated" not in str(failure):
             raise
-        machine = Machine(replace(wanted, network="host"))
+        machine = Machine(wanted._replace(network="host"))
         machine.lacking["network namespace"] = machine.lacking["egress"] = str(failure)
         return _examined(machine)
 

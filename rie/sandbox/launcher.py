@@ -11,9 +11,8 @@ import struct
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from rie.core.errors import RieError
 
@@ -40,8 +39,7 @@ class StepFailed(RieError):
         super().__init__(f"{operation} {about}: {said}" if about else f"{operation}: {said}")
 
 
-@dataclass(frozen=True, slots=True)
-class Launched:
+class Launched(NamedTuple):
     """A runtime under supervision.
 
     `pid` is the runtime's own, as seen from here; `started_at` is when it was executed, in seconds

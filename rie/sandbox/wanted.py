@@ -3,13 +3,15 @@
 Sources of the numbers: Lambda developer guide, "Lambda quotas" (descriptors, processes and
 threads, /tmp), "Configure Lambda function memory" (1,769 MB are one vCPU); the user's name and
 numbers as a function on AWS sees them.
+
+Tuples rather than dataclasses, which take a millisecond to make: this is on the way of every
+start.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 Network = Literal["host", "isolated"]
 Identity = tuple[int, int]  # uid, gid
@@ -29,8 +31,7 @@ MB_PER_VCPU = 1769
 RUNTIME_API_PORT = 9001
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class Wanted(NamedTuple):
     """The bounds of an environment. Sizes in MB. Not `bounded`, it has none, and is only watched.
 
     `needs` are the paths on this machine that its program cannot do without: what of them lies
@@ -77,8 +78,7 @@ FEATURES: dict[Feature, str] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Fact:
+class Fact(NamedTuple):
     """What this machine does for a feature: by which mechanism, or what is missing for one.
 
     Not `enforced`, it may still be watched or done in part; then `mechanism` says how.

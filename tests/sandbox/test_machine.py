@@ -7,7 +7,6 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
@@ -153,7 +152,7 @@ def test_an_isolated_network_that_cannot_be_had_is_told_by_its_option(
     tmp_path: Path, operation: str
 ) -> None:
     with (
-        machine_for(replace(wanted(tmp_path), network="isolated")) as machine,
+        machine_for(wanted(tmp_path)._replace(network="isolated")) as machine,
         pytest.raises(SandboxError, match="--network isolated cannot be had here"),
     ):
         machine.do_without(refused(operation))
@@ -162,7 +161,7 @@ def test_an_isolated_network_that_cannot_be_had_is_told_by_its_option(
 @pytest.mark.parametrize("operation", ["identity", "keep-capabilities"])
 def test_so_is_a_user(tmp_path: Path, operation: str) -> None:
     with (
-        machine_for(replace(wanted(tmp_path), user=(1234, 1234))) as machine,
+        machine_for(wanted(tmp_path)._replace(user=(1234, 1234))) as machine,
         pytest.raises(SandboxError, match="--user cannot be had here"),
     ):
         machine.do_without(refused(operation))
