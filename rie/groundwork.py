@@ -11,19 +11,18 @@ import errno
 import os
 import socket
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
+from rie.bounds import bounds_of
 from rie.core.arn import FunctionName
 from rie.core.errors import RieError
 from rie.core.function import FunctionConfiguration
 from rie.http.listening import BACKLOG, listen
 from rie.sandbox.machine import Machine, SandboxError
 from rie.sandbox.sandbox import Sandbox
-from rie.sandbox.wanted import RUNTIME_API_PORT, Wanted
 from rie.settings import Address, Settings, SettingsError
 from rie.telemetry.about import About
 from rie.telemetry.figures import epoch_offset
@@ -40,7 +39,7 @@ from rie.telemetry.stream import (
 )
 from rie.telemetry.text import TextRenderer
 from rie.version import __version__
-from rie.worker import entrypoint, variables
+from rie.worker import variables
 from rie.worker.entrypoint import LaunchError
 from rie.worker.output import Output
 from rie.worker.process import Launch, RuntimeProcess, start_process
@@ -176,7 +175,7 @@ class Groundwork:
         """What this machine can do for environments. Raises GroundworkError."""
         if self._machine is None:
             try:
-                self._machine = Machine(wanted_of(self.settings))
+                self._machine = Machine(bounds_of(self.settings))
             except SandboxError as error:
                 raise GroundworkError(str(error)) from error
         return self._machine
@@ -279,38 +278,6 @@ def function_of(settings: Settings) -> FunctionConfiguration:
         memory_size=settings.memory_size,
         init_timeout=settings.init_timeout,
     )
-
-
-def wanted_of(settings: Settings) -> Wanted:
-    """Read off the settings what environments are to be held to."""
-    port = settings.runtime_api[1] if settings.runtime_api is not None else 0
-    return Wanted(
-        memory_size=settings.memory_size,
-        task_root=settings.task_root,
-        bounded=settings.sandbox,
-        tmp_size=settings.tmp_size,
-        network=settings.network,
-        runtime_api_port=port or RUNTIME_API_PORT,
-        egress=settings.egress,
-        freeze=settings.freeze,
-        writable=settings.writable,
-        cpu_scaling=settings.cpu_scaling,
-        user=settings.user,
-        needs=tuple(_needs(settings)),
-    )
-
-
-def _needs(settings: Settings) -> Iterator[Path]:
-    """Yield the files of this machine that the runtime is made of, as far as can be seen."""
-    folder = settings.working_directory or settings.task_root
-    with suppress(LaunchError):
-        program = entrypoint.find(settings.command, folder, os.environ.get("PATH"))
-        yield Path(program.executable)
-        yield Path(program.executable).resolve()
-    for word in settings.command[1:]:
-        if word.startswith(os.sep) and os.path.exists(word):  # noqa: PTH110 - any text may come
-            yield Path(word)
-    yield Path(__file__).parent.parent  # where the package bootstrap is, beside rie
 
 
 def lay_groundwork(settings: Settings, log_to: int = 1) -> Groundwork:

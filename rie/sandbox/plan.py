@@ -11,7 +11,7 @@ import resource
 import signal
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from rie.sandbox.wanted import (
     DESCRIPTORS,
@@ -36,20 +36,7 @@ Mean = Literal[
 ]
 Means = frozenset[Mean]
 
-EVERY_MEAN: Means = frozenset(
-    {
-        "user namespace",
-        "mount namespace",
-        "network namespace",
-        "process namespace",
-        "read-only mounts",
-        "loop device",
-        "devices",
-        "task root",
-        "identity",
-        "score",
-    }
-)
+EVERY_MEAN: Means = frozenset(get_args(Mean))
 
 # Which mean an operation is part of: where it fails, the environment can do without that one.
 MEAN_OF: dict[str, Mean] = {

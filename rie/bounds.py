@@ -1,0 +1,45 @@
+"""What the settings ask of an execution environment's bounds, in the sandbox's own terms."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from rie.sandbox.wanted import RUNTIME_API_PORT, Wanted
+from rie.settings import Settings
+from rie.worker import entrypoint
+from rie.worker.entrypoint import LaunchError
+
+
+def bounds_of(settings: Settings) -> Wanted:
+    """Read off the settings what environments are to be held to."""
+    port = settings.runtime_api[1] if settings.runtime_api is not None else 0
+    return Wanted(
+        memory_size=settings.memory_size,
+        task_root=settings.task_root,
+        bounded=settings.sandbox,
+        tmp_size=settings.tmp_size,
+        network=settings.network,
+        runtime_api_port=port or RUNTIME_API_PORT,
+        egress=settings.egress,
+        freeze=settings.freeze,
+        writable=settings.writable,
+        cpu_scaling=settings.cpu_scaling,
+        user=settings.user,
+        needs=tuple(_needs(settings)),
+    )
+
+
+def _needs(settings: Settings) -> Iterator[Path]:
+    """Yield the files of this machine that the runtime is made of, as far as can be seen."""
+    folder = settings.working_directory or settings.task_root
+    with suppress(LaunchError):
+        program = entrypoint.find(settings.command, folder, os.environ.get("PATH"))
+        yield Path(program.executable)
+        yield Path(program.executable).resolve()
+    for word in settings.command[1:]:
+        if word.startswith(os.sep) and os.path.exists(word):  # noqa: PTH110 - any text may come
+            yield Path(word)
+    yield Path(__file__).parent.parent  # where the package bootstrap is, beside rie
