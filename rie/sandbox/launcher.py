@@ -23,7 +23,7 @@ _LIMIT = 30.0  # seconds
 
 _MOST_READ = 8192
 _CREDENTIALS = struct.Struct("3i")  # pid, uid, gid: unix(7), SCM_CREDENTIALS
-_MOST_DESCRIPTORS = 4
+_MOST_DESCRIPTORS = 8
 
 _LOST = "the launcher ended without a word"
 
@@ -62,7 +62,7 @@ def is_built() -> bool:
 def prepare(words: Sequence[str]) -> dict[str, int]:
     """Have namespaces made; return descriptors that hold them, by name.
 
-    The names are "user", "net", "mnt", and "listener" for a socket. Raises StepFailed.
+    The names are "user", "net", "ipc", "mnt", and "listener" for a socket. Raises StepFailed.
     """
     ours, theirs = _socketpair()
     with ours:

@@ -26,6 +26,7 @@ Mean = Literal[
     "user namespace",
     "mount namespace",
     "network namespace",
+    "ipc namespace",
     "process namespace",
     "read-only mounts",
     "loop device",
@@ -44,6 +45,7 @@ MEAN_OF: dict[str, Mean] = {
     "mount-namespace": "mount namespace",
     "network-namespace": "network namespace",
     "listen": "network namespace",
+    "ipc-namespace": "ipc namespace",
     "process-namespace": "process namespace",
     "read-only": "read-only mounts",
     "seal": "read-only mounts",
@@ -63,7 +65,14 @@ MEAN_OF: dict[str, Mean] = {
 # What falls with it: a process namespace needs a /proc of its own, and so on.
 BUILT_ON: dict[Mean, Means] = {
     "mount namespace": frozenset(
-        {"process namespace", "read-only mounts", "loop device", "devices", "task root"}
+        {
+            "ipc namespace",
+            "process namespace",
+            "read-only mounts",
+            "loop device",
+            "devices",
+            "task root",
+        }
     ),
 }
 
@@ -104,6 +113,7 @@ def preparation(  # noqa: PLR0913 - what an environment is made of
     if isolated:
         words += ["network-namespace", "listen", str(wanted.runtime_api_port)]
     if mounted:
+        words += ["ipc-namespace"] if "ipc namespace" in means else []
         words += _files(wanted, means, device, replaced)
     return words
 
@@ -178,7 +188,7 @@ def before_supervision(
     another folder by now than the one that was mounted.
     """
     words = list(ending)
-    for each in namespaces:  # user, network, mount: the first gives the right to the others
+    for each in namespaces:  # user, network, ipc, mount: the first gives the right to the others
         words += ["join", str(each)]
     if moved is not None:
         words += ["unmount", str(TASK_ROOT), "bind", str(moved), str(TASK_ROOT)]

@@ -31,7 +31,7 @@ _MB = 1024 * 1024
 # How often a /tmp is looked through that is a mere folder, in seconds.
 _LOOK_INTERVAL = 1.0
 
-_JOINED = ("user", "net", "mnt")  # in the order in which they must be
+_JOINED = ("user", "net", "ipc", "mnt")  # in the order in which they must be
 
 
 class Sandbox:

@@ -6,7 +6,12 @@ and "Configure Lambda function memory" (1,769 MB are one vCPU).
 
 from __future__ import annotations
 
+import ctypes
 import errno
+import os
+from collections.abc import Iterator
+
+import pytest
 
 from rie.worker.process_table import members
 from tests.support.emulator import wait_until
@@ -61,6 +66,25 @@ def test_the_function_sees_no_processes_but_its_own(function: RunningFunction) -
     assert found["own"] in found["all"]
     assert max(found["all"]) < 10
     assert not [each for each in found["commands"] if "rie" in each or "pytest" in each]
+
+
+@pytest.fixture
+def shared_memory() -> Iterator[int]:
+    """The key of a segment that anybody on this machine may use."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    key = int.from_bytes(os.urandom(3), "big")
+    segment = libc.shmget(key, 4096, 0o1666)  # IPC_CREAT
+    assert segment >= 0
+    yield key
+    libc.shmctl(segment, 0, None)  # IPC_RMID
+
+
+def test_the_function_shares_no_memory_with_anybody(
+    as_whom: Whom, function: RunningFunction, shared_memory: int
+) -> None:
+    assert function.call("find_shared_memory", shared_memory) == errno.ENOENT
+    with as_whom.run("--no-sandbox") as unbound:
+        assert unbound.call("find_shared_memory", shared_memory) == 0
 
 
 def test_its_user_is_lambdas_without_any_privilege(function: RunningFunction) -> None:

@@ -231,6 +231,12 @@ def who_it_is() -> dict[str, object]:
     return {"ids": [*os.getresuid(), *os.getresgid()]} | {each: status.get(each) for each in asked}
 
 
+def find_shared_memory(key: int) -> int:
+    """Look for a segment of System V's; return the errno, 0 where there is one."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    return ctypes.get_errno() if libc.shmget(key, 0, 0) < 0 else 0
+
+
 def exit_at_once(code: int) -> None:
     os._exit(code)
 

@@ -25,7 +25,7 @@ void write_file(const char *path, const char *text);
 typedef void act(char **words);
 
 /* namespaces.c */
-act join, listen_at, mount_namespace, network_namespace, send_namespaces, user_namespace;
+act ipc_namespace, join, listen_at, mount_namespace, network_namespace, send_namespaces, user_namespace;
 
 /* files.c */
 act bind_to, devices, hold, make_folder, mount_ext4, mount_tmpfs, read_only, replace, seal, shadow,

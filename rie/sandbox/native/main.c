@@ -104,6 +104,7 @@ static const struct {
     {"identity", 2, identity},
     {"ignore", 1, ignore},
     {"inherit", 1, inherit},
+    {"ipc-namespace", 0, ipc_namespace},
     {"join", 1, join},
     {"keep-capabilities", 1, keep_capabilities},
     {"kill-group", 1, kill_group_by},

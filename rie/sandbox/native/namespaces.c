@@ -16,7 +16,7 @@
 
 #include "launcher.h"
 
-enum { MOST_SENT = 4 };
+enum { MOST_SENT = 8 };
 
 /* What the emulator is given to hold, so that it outlives this process. */
 static struct { int file; const char *name; } sent[MOST_SENT];
@@ -56,6 +56,14 @@ void network_namespace(char **words)
     must(ioctl(any, SIOCSIFFLAGS, &loopback));
     close(any);
     remember(open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC), "net");
+}
+
+/* System V's shared memory, semaphores and queues, and POSIX's queues */
+void ipc_namespace(char **words)
+{
+    (void)words;
+    must(unshare(CLONE_NEWIPC));
+    remember(open("/proc/self/ns/ipc", O_RDONLY | O_CLOEXEC), "ipc");
 }
 
 /* listen PORT, at 127.0.0.1 of the network namespace */
