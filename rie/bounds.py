@@ -12,6 +12,10 @@ from rie.settings import Settings
 from rie.worker import entrypoint
 from rie.worker.entrypoint import LaunchError
 
+# As many as the kernel follows, and as much of a first line as it reads.
+_MOST_LINKS = 40
+_LONGEST_HEAD = 256
+
 
 def bounds_of(settings: Settings) -> Wanted:
     """Read off the settings what environments are to be held to."""
@@ -37,9 +41,28 @@ def _needs(settings: Settings) -> Iterator[Path]:
     folder = settings.working_directory or settings.task_root
     with suppress(LaunchError):
         program = entrypoint.find(settings.command, folder, os.environ.get("PATH"))
-        yield Path(program.executable)
-        yield Path(program.executable).resolve()
+        yield from _with_interpreter(Path(program.executable))
     for word in settings.command[1:]:
         if word.startswith(os.sep) and os.path.exists(word):  # noqa: PTH110 - any text may come
-            yield Path(word)
+            yield from _with_interpreter(Path(word))
     yield Path(__file__).parent.parent  # where the package bootstrap is, beside rie
+
+
+def _with_interpreter(path: Path) -> Iterator[Path]:
+    """Yield a program, each place that its links lead to, and the same of its interpreter."""
+    yield from _links(path)
+    with suppress(OSError), path.open("rb") as file:
+        head = file.readline(_LONGEST_HEAD)
+        words = head[2:].split() if head.startswith(b"#!") else []
+        if words:
+            yield from _links(Path(os.fsdecode(words[0])))
+
+
+def _links(path: Path) -> Iterator[Path]:
+    for _ in range(_MOST_LINKS):
+        yield path
+        try:
+            path = path.parent / path.readlink()
+        except OSError:
+            break
+    yield path.resolve()

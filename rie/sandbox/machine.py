@@ -8,8 +8,10 @@ what happened, and the usual machine pays for no trial.
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
+from itertools import islice
 from pathlib import Path
 
 from rie.core.errors import RieError
@@ -29,6 +31,12 @@ _MB = 1024 * 1024
 _CAP_SETUID, _CAP_SYS_ADMIN = 7, 21
 
 _RESOLVER = "/etc/resolv.conf"
+
+# It goes to the launcher as an argument, which is 128 KiB at most.
+_MOST_REPLACED = 128 * 1024
+
+# How many files of the code are looked at to see who may read them.
+_MOST_LOOKED_AT = 100
 
 NOT_BUILT = "the launcher is not built: install a C compiler, and rie again"
 
@@ -145,14 +153,17 @@ class Machine:
         return self._lambda_identity()
 
     def _lambda_identity(self) -> Identity | None:
-        for path in (*self.wanted.needs, self.wanted.task_root):
-            closed = _closed_to(LAMBDA_IDENTITY, path, whole_way=path != self.wanted.task_root)
-            if closed is not None:
-                self.lacking["identity"] = (
-                    f"the function runs as root: {LAMBDA_USER} ({LAMBDA_IDENTITY[0]}) may not "
-                    f"read {closed}, which it needs"
-                )
-                return None
+        root = self.wanted.task_root
+        closed = [
+            _closed_to(LAMBDA_IDENTITY, path, whole_way=not path.is_relative_to(root))
+            for path in (*self.wanted.needs, root, *_first_files(root))
+        ]
+        for path in filter(None, closed):
+            self.lacking["identity"] = (
+                f"the function runs as root: {LAMBDA_USER} ({LAMBDA_IDENTITY[0]}) may not "
+                f"read {path}, which it needs"
+            )
+            return None
         return LAMBDA_IDENTITY
 
     def limits(self) -> Limits:
@@ -216,11 +227,12 @@ class Machine:
     def _replaced(self) -> list[tuple[str, str]]:
         """Say which files read otherwise inside: the function's user has a name."""
         found = []
-        if self.identity is not None and self.identity[0] != 0:
+        if self.identity == LAMBDA_IDENTITY:
             for path, line in _entries(*self.identity).items():
                 with suppress(OSError, UnicodeDecodeError):
-                    content = Path(path).read_text("utf-8")
-                    found.append((path, _with_entry(content, line)))
+                    content = _with_entry(Path(path).read_text("utf-8"), line)
+                    if len(content.encode()) < _MOST_REPLACED and "\0" not in content:
+                        found.append((path, content))
         if self._connects and os.path.exists(_RESOLVER):  # noqa: PTH110 - a plain question
             found.append((_RESOLVER, f"nameserver {NAMESERVER}\n"))
         return found
@@ -245,6 +257,8 @@ def _with_entry(content: str, line: str) -> str:
         for each in content.splitlines(keepends=True)
         if each.split(":")[0] != name and each.split(":")[2:3] != [number]
     ]
+    if kept and not kept[-1].endswith("\n"):
+        kept.append("\n")
     return "".join(kept) + line
 
 
@@ -263,17 +277,25 @@ def _closed_to(identity: Identity, path: Path, *, whole_way: bool) -> Path | Non
     with suppress(OSError):
         for each in {path, path.resolve()}:
             way = (*reversed(each.parents), each) if whole_way else (each,)
-            closed = next((step for step in way if not _is_open(identity, step)), None)
+            closed = next((step for step in way if not _is_open(identity, step, each)), None)
             if closed is not None:
                 return closed
     return None
 
 
-def _is_open(identity: Identity, path: Path) -> bool:
+def _is_open(identity: Identity, path: Path, wanted: Path) -> bool:
+    """Whether `path`, which is on the way to `wanted`, may be passed; at the end, read."""
     facts = path.stat()
     if facts.st_uid == identity[0]:
         bits = facts.st_mode >> 6
     else:
         bits = facts.st_mode >> 3 if facts.st_gid == identity[1] else facts.st_mode
-    needed = 1 if path.is_dir() else 4
+    needed = 4 if path == wanted else 0
+    needed |= 1 if stat.S_ISDIR(facts.st_mode) else 0
     return bits & needed == needed
+
+
+def _first_files(folder: Path) -> list[Path]:
+    with suppress(OSError), os.scandir(folder) as entries:
+        return [folder / each.name for each in islice(entries, _MOST_LOOKED_AT) if each.is_file()]
+    return []

@@ -7,6 +7,7 @@ only looked at: which folders there are.
 
 from __future__ import annotations
 
+import os
 import resource
 import signal
 from collections.abc import Iterable, Sequence
@@ -34,6 +35,7 @@ Mean = Literal[
     "task root",
     "identity",
     "score",
+    "filter",
 ]
 Means = frozenset[Mean]
 
@@ -59,6 +61,8 @@ MEAN_OF: dict[str, Mean] = {
     "identity": "identity",
     "keep-capabilities": "identity",
     "out-of-memory-score": "score",
+    "no-new-privileges": "filter",
+    "no-user-namespaces": "filter",
     "join": "mount namespace",
 }
 
@@ -125,12 +129,12 @@ def _files(
     words = ["mount-namespace"]
     if sealed:  # first: what is mounted after it is ours
         words += ["read-only", "/"]
+    elif "read-only mounts" in means:  # control groups are files too
+        words += ["read-only", "/sys"]
     for each in shown((*wanted.needs, wanted.task_root)):  # before /tmp is covered
         words += ["hold", str(each)]
     if "task root" in means:
-        words += _task_root(wanted.task_root)
-        if sealed:
-            words += ["seal", "/var"]
+        words += _task_root(wanted.task_root, sealed=sealed)
     words += _tmp(wanted.tmp_size, device if "loop device" in means else None)
     words += ["show"]
     if "devices" in means:  # last: disks too are in /dev
@@ -142,10 +146,14 @@ def _files(
     return words
 
 
-def _task_root(source: Path) -> list[str]:
+def _task_root(source: Path, *, sealed: bool) -> list[str]:
     if source == TASK_ROOT:
         return []
-    words = [] if TASK_ROOT.is_dir() else ["shadow", "/var", "make-folder", str(TASK_ROOT)]
+    words: list[str] = []
+    if not TASK_ROOT.is_dir():
+        words += ["shadow", "/var", "make-folder", str(TASK_ROOT)]
+        if sealed:  # before it is bound to: what is bound is as its source
+            words += ["seal", "/var"]
     return [*words, "bind", str(source), str(TASK_ROOT)]
 
 
@@ -161,7 +169,8 @@ def shown(needs: Iterable[Path]) -> list[Path]:
     A program is shown with the folder that it stands in, one of a virtual environment with all
     of that.
     """
-    roots = {_root_of(each) for each in needs if _below(each, TMP)}
+    plain = (Path(os.path.normpath(each)) for each in needs)
+    roots = {_root_of(each) for each in plain if _below(each, TMP)}
     return sorted(each for each in roots if not any(_below(each, other) for other in roots))
 
 
@@ -227,13 +236,16 @@ def after_supervision(  # noqa: PLR0913 - each is one fact of the start
 def _identity(means: Means, identity: Identity | None) -> list[str]:
     """Say who the process becomes, and that it can never have more rights than that."""
     kept = "0" if identity is not None and identity[0] != 0 else _ROOT_CAPABILITIES
+    words: list[str] = []
     if "user namespace" in means:  # mapped already
-        return ["keep-capabilities", kept, "no-new-privileges"]
-    if identity is not None and "identity" in means:
-        return ["keep-capabilities", kept, "identity", *_numbers(*identity), "no-new-privileges"]
-    if "mount namespace" in means and "identity" in means:
-        return ["keep-capabilities", kept]
-    return []
+        words += ["keep-capabilities", kept]
+    elif identity is not None and "identity" in means:
+        words += ["keep-capabilities", kept, "identity", *_numbers(*identity)]
+    elif "mount namespace" in means and "identity" in means:
+        words += ["keep-capabilities", kept]
+    if "filter" in means:
+        words += ["no-new-privileges", "no-user-namespaces"]
+    return words
 
 
 def limits(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import os
 import socket
+import stat
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -119,7 +120,7 @@ class Sandbox:
         Paths are as the function sees them.
         """
         machine = self._machine
-        if machine.identity is not None:
+        if machine.identity is not None and stat.S_ISFIFO(os.fstat(output).st_mode):
             # `echo >/dev/stderr` opens the pipe anew, which takes a right to it.
             with suppress(OSError):
                 os.fchown(output, *machine.identity)

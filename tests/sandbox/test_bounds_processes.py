@@ -10,6 +10,7 @@ import ctypes
 import errno
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -85,6 +86,23 @@ def test_the_function_shares_no_memory_with_anybody(
     assert function.call("find_shared_memory", shared_memory) == errno.ENOENT
     with as_whom.run("--no-sandbox") as unbound:
         assert unbound.call("find_shared_memory", shared_memory) == 0
+
+
+@pytest.mark.parametrize("user", ["993:990", "0:0"])
+def test_neither_its_user_nor_root_gets_a_user_namespace_or_the_machines_settings(
+    as_whom: Whom, user: str
+) -> None:
+    pattern = Path("/proc/sys/kernel/core_pattern").read_text()
+    with as_whom.run(f"--user={user}") as function:
+        assert function.call("make_user_namespace") == errno.EPERM
+        assert function.call("write_file", "/proc/sys/kernel/core_pattern", pattern) in {
+            errno.EROFS,
+            errno.EACCES,
+        }
+
+
+def test_the_kernel_would_rather_kill_it_than_the_emulator(function: RunningFunction) -> None:
+    assert function.call("out_of_memory_score") == 1000
 
 
 def test_its_user_is_lambdas_without_any_privilege(function: RunningFunction) -> None:

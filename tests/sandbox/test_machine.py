@@ -36,6 +36,7 @@ LIMITED: tuple[Feature, ...] = ("memory", "processes")
 # In this order each can still fail when those before it are done without.
 LADDER = (
     "out-of-memory-score",
+    "no-user-namespaces",
     "identity",
     "bind",
     "devices",

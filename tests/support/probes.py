@@ -237,6 +237,16 @@ def find_shared_memory(key: int) -> int:
     return ctypes.get_errno() if libc.shmget(key, 0, 0) < 0 else 0
 
 
+def make_user_namespace() -> int:
+    """Try to have one of its own; return the errno, 0 where it is had."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    return ctypes.get_errno() if libc.unshare(0x10000000) < 0 else 0
+
+
+def out_of_memory_score() -> int:
+    return int(Path("/proc/self/oom_score_adj").read_text())
+
+
 def exit_at_once(code: int) -> None:
     os._exit(code)
 
@@ -299,6 +309,9 @@ PROBES: dict[str, Any] = {
         burn_least,
         connect,
         exit_at_once,
+        find_shared_memory,
+        make_user_namespace,
+        out_of_memory_score,
         fail,
         fill_tmp,
         fork_without_end,

@@ -33,7 +33,7 @@ act bind_to, devices, hold, make_folder, mount_ext4, mount_tmpfs, read_only, rep
 
 /* process.c */
 act directory, enter, identity, ignore, inherit, keep_capabilities, limit, new_session,
-    no_new_privileges, out_of_memory_score, run;
+    no_new_privileges, no_user_namespaces, out_of_memory_score, run;
 
 /* supervision.c */
 act freezer, kill_group_by, process_namespace, remove_at_end, supervise;

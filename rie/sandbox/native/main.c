@@ -115,6 +115,7 @@ static const struct {
     {"network-namespace", 0, network_namespace},
     {"new-session", 0, new_session},
     {"no-new-privileges", 0, no_new_privileges},
+    {"no-user-namespaces", 0, no_user_namespaces},
     {"out-of-memory-score", 1, out_of_memory_score},
     {"process-namespace", 0, process_namespace},
     {"read-only", 1, read_only},

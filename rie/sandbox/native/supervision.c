@@ -183,12 +183,29 @@ void process_namespace(char **words)
     namespaced = 1;
 }
 
+/* What is of the machine, not of a process, cannot be changed from inside, by root neither. */
+static void seal_settings(void)
+{
+    static const char *const settings[] = {
+        "/proc/sys", "/proc/sysrq-trigger", "/proc/irq", "/proc/bus", "/proc/fs", "/proc/acpi",
+        "/proc/mtrr",
+    };
+    for (size_t each = 0; each < sizeof settings / sizeof *settings; each++) {
+        const char *path = settings[each];
+        if (mount(path, path, NULL, MS_BIND, NULL) < 0 && errno == ENOENT)
+            continue; /* not on every machine */
+        must(mount(NULL, path, NULL,
+                   MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL));
+    }
+}
+
 /* As the first of its namespace, start the second, which goes on; see to the others. */
 static void begin_namespace(int control)
 {
     must(prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0));
     umount2("/proc", MNT_DETACH); /* that of an earlier process namespace */
     must(mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL));
+    seal_settings();
     pid_t runtime = must(fork());
     if (runtime)
         be_init(control, runtime);
