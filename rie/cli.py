@@ -23,6 +23,8 @@ from rie.settings import Settings, SettingsError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from rie.commands.command import Command
+
 OVERVIEW = """\
 usage: rie COMMAND [OPTION]...
 
@@ -32,6 +34,9 @@ Commands:
   run      run a function as AWS Lambda runs it, and take calls for it
   invoke   call a function that is running
   doctor   show which of Lambda's limits this machine enforces, and by what
+  layer    build, inspect and merge layers
+  package  make a deployment package of a folder of code
+  image    build base images, and try a function's image as Lambda would run it
 
 `rie COMMAND --help` explains one. `rie --version` prints the version."""
 
@@ -39,7 +44,7 @@ EXIT_INTERRUPTED = 130
 EXIT_NO_READER = 141
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:  # noqa: PLR0911 - one for each command
     """Run `rie ARGV...` and return its exit status."""
     words = list(sys.argv[1:] if argv is None else argv)
     match words:
@@ -62,10 +67,47 @@ def main(argv: Sequence[str] | None = None) -> int:
 
             help_text = (doctor.USAGE, doctor.ABOUT, doctor.OPTIONS)
             return _guarded("rie doctor", lambda: doctor.doctor(rest, os.environ), help_text)
+        case ["layer" | "package" | "image" as name, *rest]:
+            return _artifacts(name, rest)
         case [unknown, *_]:
             return _guarded("rie", lambda: _unknown(unknown))
         case _:  # pragma: no cover - the cases above are all there are
             raise AssertionError(words)
+
+
+def _artifacts(group: str, words: list[str]) -> int:
+    """Run a command about layers, packages or images.
+
+    The module of that name has the commands of its group, by their second word (`rie layer
+    build`); one that is the only one has none (`rie package`).
+    """
+    from importlib import import_module  # noqa: PLC0415 - only what is asked for
+
+    module = import_module(f"rie.commands.{group}")
+    commands: dict[str, Command] = module.COMMANDS
+    if "" in commands:
+        return _run_artifacts(f"rie {group}", commands[""], words)
+    match words:
+        case [] | ["-h" | "--help" | "help"]:
+            return _guarded(f"rie {group}", lambda: _print(module.OVERVIEW))
+        case [name, *rest] if name in commands:
+            return _run_artifacts(f"rie {group} {name}", commands[name], rest)
+        case [unknown, *_]:
+            return _guarded(f"rie {group}", lambda: _unknown(unknown, f"rie {group}"))
+        case _:  # pragma: no cover - the cases above are all there are
+            raise AssertionError(words)
+
+
+def _run_artifacts(program: str, command: Command, words: list[str]) -> int:
+    from rie.artifacts.errors import BuildError  # noqa: PLC0415 - only what is asked for
+
+    def call() -> int:
+        try:
+            return command.run(words, os.environ)
+        except BuildError as error:
+            raise CommandError(str(error)) from None
+
+    return _guarded(program, call, (command.usage, command.about, command.options))
 
 
 def drop_in(argv: Sequence[str] | None = None) -> int:
@@ -168,8 +210,8 @@ def _current_folder() -> Path:
         raise UsageError(f"the current folder cannot be used: {reason}") from None
 
 
-def _unknown(command: str) -> int:
-    raise UsageError(f"unknown command {command!r}; see rie --help")
+def _unknown(command: str, program: str = "rie") -> int:
+    raise UsageError(f"unknown command {command!r}; see {program} --help")
 
 
 def _print(text: str) -> int:

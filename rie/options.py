@@ -57,6 +57,7 @@ class Option(NamedTuple):
     aliases: tuple[str, ...] = ()
     variables: tuple[str, ...] = ()  # besides RIE_<NAME>
     variable: str | None = None  # in place of RIE_<NAME>; "" is none
+    short: str = ""  # a letter: o for -o
     switch: bool = False
     repeatable: bool = False
     separator: str = "\n"
@@ -77,7 +78,8 @@ class Option(NamedTuple):
         """Every way to write it on a command line."""
         names = (self.name, *self.aliases)
         negated = tuple(f"--no-{name}" for name in names) if self.switch else ()
-        return tuple(f"--{name}" for name in names) + negated
+        letter = (f"-{self.short}",) if self.short else ()
+        return letter + tuple(f"--{name}" for name in names) + negated
 
 
 class Given(NamedTuple):
@@ -269,7 +271,8 @@ def explain(options: Iterable[Option], *, width: int = 80) -> str:
 
 
 def _heading(option: Option) -> str:
-    names = ", ".join(f"--{name}" for name in (option.name, *option.aliases))
+    letter = f"-{option.short}, " if option.short else ""
+    names = letter + ", ".join(f"--{name}" for name in (option.name, *option.aliases))
     if option.switch:
         return f"{names}, --no-{option.name}"
     return f"{names} {option.metavar}"

@@ -1,0 +1,1 @@
+"""Layers, deployment packages and images: built, checked, merged. Knows nothing of environments."""
