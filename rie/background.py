@@ -115,10 +115,11 @@ def _settings(handler: str | None, fields: dict[str, Any]) -> Settings:
         fields.setdefault("handler", handler)
         fields.setdefault("command", (sys.executable, "-P", "-m", "bootstrap", handler))
     fields.setdefault("task_root", ".")
+    fields["layers"] = tuple(Path(each).absolute() for each in fields.get("layers", ()))
     for name in _PATHS:
         if fields.get(name) is not None:
             fields[name] = Path(fields[name]).absolute()
     return Settings(**fields)
 
 
-_PATHS = ("task_root", "working_directory", "ready_file", "log_dir")  # may be given as str
+_PATHS = ("task_root", "code", "working_directory", "ready_file", "log_dir")  # may be given as str

@@ -33,6 +33,8 @@ def bounds_of(settings: Settings) -> Wanted:
         cpu_scaling=settings.cpu_scaling,
         user=settings.user,
         needs=tuple(_needs(settings)),
+        layers=settings.layers,
+        kept=settings.code is not None,
     )
 
 
@@ -40,7 +42,7 @@ def _needs(settings: Settings) -> Iterator[Path]:
     """Yield the files of this machine that the runtime is made of, as far as can be seen."""
     folder = settings.working_directory or settings.task_root
     with suppress(LaunchError):
-        program = entrypoint.find(settings.command, folder, os.environ.get("PATH"))
+        program = entrypoint.find(settings.command, folder, os.environ.get("PATH"), settings.layers)
         yield from _with_interpreter(Path(program.executable))
     for word in settings.command[1:]:
         if word.startswith(os.sep) and os.path.exists(word):  # noqa: PTH110 - any text may come

@@ -165,7 +165,8 @@ def _run(
     argv: Sequence[str],
 ) -> int:
     settings = settings_of(argv, os.environ, _current_folder())
-    from rie.groundwork import GroundworkError, lay_groundwork  # noqa: PLC0415 - after the options are right
+    from rie.artifacts.errors import BuildError  # noqa: PLC0415 - after the options are right
+    from rie.groundwork import GroundworkError, lay_groundwork  # noqa: PLC0415 - as above
 
     # Until the emulator listens to signals itself they are kept for it: an exception out of the
     # middle of an import or a start would leave processes behind, or crash orjson.
@@ -177,7 +178,7 @@ def _run(
     _permit_descriptors(settings)
     try:
         groundwork = lay_groundwork(settings)
-    except GroundworkError as error:
+    except (GroundworkError, BuildError) as error:
         raise UsageError(str(error)) from None
     try:
         from rie.serving import run_forever  # noqa: PLC0415 - heavy: while the runtime starts

@@ -20,6 +20,7 @@ from rie.bounds import bounds_of
 from rie.core.arn import FunctionName
 from rie.core.errors import RieError
 from rie.core.function import FunctionConfiguration
+from rie.deployment import deployed
 from rie.http.listening import BACKLOG, listen
 from rie.sandbox.machine import Machine, SandboxError
 from rie.sandbox.sandbox import Sandbox
@@ -281,7 +282,11 @@ def function_of(settings: Settings) -> FunctionConfiguration:
 
 
 def lay_groundwork(settings: Settings, log_to: int = 1) -> Groundwork:
-    """Bind and start what comes first. The log goes to the file descriptor `log_to`."""
+    """Bind and start what comes first. The log goes to the file descriptor `log_to`.
+
+    Raises SettingsError, GroundworkError, and BuildError for archives that cannot be unpacked.
+    """
+    settings = deployed(settings)
     ground = Groundwork(settings, function_of(settings), log_to)
     ground.lay()
     return ground

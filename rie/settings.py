@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from rie.core.assignment import OnBusy
 from rie.core.errors import RieError
-from rie.core.limits import INIT_TIMEOUT, MEMORY_RANGE_MB, TIMEOUT_RANGE, TMP_RANGE_MB
+from rie.core.limits import INIT_TIMEOUT, MAX_LAYERS, MEMORY_RANGE_MB, TIMEOUT_RANGE, TMP_RANGE_MB
 from rie.sandbox.wanted import Identity, Network
 from rie.telemetry.diary import DiaryFormat, DiaryLevel
 from rie.telemetry.lines import Level, SystemLevel
@@ -70,6 +70,8 @@ class Settings:
     region: str = "us-east-1"
     account_id: str = "123456789012"
     task_root: Path = field(default_factory=Path.cwd)  # LAMBDA_TASK_ROOT
+    code: Path | None = None  # a deployment package, a zip file, in the task root's place
+    layers: tuple[Path, ...] = ()  # zip files or folders for /opt; a later one wins
     working_directory: Path | None = None  # where the processes start; None is the task root
     environment: Mapping[str, str] = field(default_factory=dict)  # given to the function
 
@@ -111,7 +113,8 @@ class Settings:
 
     def __post_init__(self) -> None:
         if not self.function_name:
-            object.__setattr__(self, "function_name", function_name_from(self.task_root))
+            name = function_name_from(self.code.with_suffix("") if self.code else self.task_root)
+            object.__setattr__(self, "function_name", name)
         if not self.log_group:
             object.__setattr__(self, "log_group", f"/aws/lambda/{self.function_name}")
         self._check_function()
@@ -168,6 +171,9 @@ class Settings:
             self._require(name, ok, "must be more than 0 seconds")
 
     def _check_sandbox(self) -> None:
+        count = f"are {len(self.layers)}; a function has at most {MAX_LAYERS}"
+        if len(self.layers) > MAX_LAYERS:
+            raise SettingsError("layers", None, count)
         least, most = TMP_RANGE_MB
         self._require(
             "tmp_size", least <= self.tmp_size <= most, f"must be from {least} to {most} MB"
@@ -200,6 +206,7 @@ _BOUNDS: dict[str, object] = {
     "freeze": False,
     "cpu_scaling": False,
     "user": None,
+    "layers": (),
 }
 
 CHOICES: dict[str, tuple[str, ...]] = {

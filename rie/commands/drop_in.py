@@ -1,9 +1,9 @@
 """`aws-lambda-rie`: the official emulator's command line, variables and defaults.
 
 The four official flags, and beside them every option of `rie run` but those that choose
-variables: the function gets the whole environment except RIE_*, because `docker run -e`
-means the function. An unknown flag is refused; the official emulator would try to run it as
-the command, so nothing that worked is lost.
+variables, code and layers: the function gets the whole environment except RIE_*, because
+`docker run -e` means the function. An unknown flag is refused; the official emulator would try
+to run it as the command, so nothing that worked is lost.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ and /var/runtime is run. Options end at COMMAND. Each option is also a
 variable; the command line wins. The function gets the whole environment except
 RIE_*."""
 
-NOT_HERE = ("env", "env-file", "pass-env")
+# The last two are an image's own business: its builder copies them to where they belong.
+NOT_HERE = ("env", "env-file", "pass-env", "code", "layer")
 OFFICIAL: dict[str, dict[str, Any]] = {
     "function-name": {"variables": ("AWS_LAMBDA_FUNCTION_NAME",), "default": "test_function"},
     "function-version": {"variables": ("AWS_LAMBDA_FUNCTION_VERSION",)},

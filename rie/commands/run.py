@@ -160,6 +160,24 @@ OPTIONS: tuple[Option, ...] = (
         group="Function",
     ),
     Option(
+        name="code",
+        parse=text,
+        metavar="FILE",
+        help="The function's code as a deployment package, a zip file, in the task root's place; "
+        "unpacked once and kept.",
+        group="Function",
+    ),
+    Option(
+        name="layer",
+        parse=text,
+        metavar="FILE",
+        help="A layer, a zip file or a folder, that the function finds in /opt; at most 5, of "
+        "which a later one wins. In RIE_LAYER, separated by colons.",
+        group="Function",
+        repeatable=True,
+        separator=":",
+    ),
+    Option(
         name="env",
         parse=assignment,
         metavar="NAME=VALUE",
@@ -400,6 +418,9 @@ def rie_run_settings(argv: Sequence[str], environ: Mapping[str, str], cwd: Path)
     """
     reading = read(OPTIONS, argv, environ)
     values = reading.values()
+    if "code" in values and "task_root" in values:
+        both = f"{reading.given['code'].where} and {reading.given['task_root'].where}"
+        raise UsageError(f"{both} are two ways to say where the code is; give one")
     folder = Path(cwd, values.get("task_root", ""))
     if not folder.is_dir():
         raise UsageError(f"{reading.given['task_root'].where} {str(folder)!r} is not a folder")
@@ -409,6 +430,9 @@ def rie_run_settings(argv: Sequence[str], environ: Mapping[str, str], cwd: Path)
     for name in ("env", "env_file", "pass_env"):
         values.pop(name, None)
     values["task_root"] = folder.resolve()
+    if "code" in values:
+        values["code"] = Path(cwd, values["code"])
+    values["layers"] = tuple(Path(cwd, each) for each in values.pop("layer", ()))
     return settings_from(reading, {"handler": last_word(reading)} | values, cwd)
 
 
@@ -420,10 +444,13 @@ def settings_from(reading: Reading, values: dict[str, Any], cwd: Path) -> Settin
     try:
         return Settings(command=reading.positional, **values)
     except SettingsError as error:
-        flag = f"--{error.option.replace('_', '-')}"  # a default that clashes with what was given
-        given = reading.given.get(error.option)
+        name = "layer" if error.option == "layers" else error.option  # one, and all of them
+        flag = f"--{name.replace('_', '-')}"  # a default that clashes with what was given
+        given = reading.given.get(name)
         where, value = (given.where, given.text) if given else (flag, error.value)
-        if given and isinstance(given.value, bool) and where.startswith("--"):
+        if error.value is None:
+            value = None
+        elif given and isinstance(given.value, bool) and where.startswith("--"):
             value = None  # nobody has typed one
         raise SettingsError(where, value, error.why) from None
 

@@ -31,5 +31,8 @@ MEMORY_RANGE_MB = (128, 10_240)
 # "/tmp directory storage: between 512 MB and 10,240 MB" — developer guide, Quotas.
 TMP_RANGE_MB = (512, 10_240)
 
+# "Function layers: five layers" — developer guide, Quotas.
+MAX_LAYERS = 5
+
 # "Environment variables: 4 KB" together, names and values — developer guide, Quotas.
 MAX_ENVIRONMENT = 4 * 1024

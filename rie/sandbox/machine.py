@@ -25,7 +25,7 @@ from rie.sandbox.launcher import StepFailed
 from rie.sandbox.plan import Mean, Means
 from rie.sandbox.sandbox import Sandbox
 from rie.sandbox.temporary_files import NoDisk
-from rie.sandbox.wanted import LAMBDA_IDENTITY, LAMBDA_USER, PROCESSES, Identity, Wanted
+from rie.sandbox.wanted import LAMBDA_IDENTITY, LAMBDA_USER, OPT, PROCESSES, Identity, Wanted
 
 _MB = 1024 * 1024
 _CAP_SETUID, _CAP_SYS_ADMIN = 7, 21
@@ -56,6 +56,7 @@ class Machine:
         self.privileged = _has_capability(_CAP_SYS_ADMIN)
         self.means: Means = self._means()
         self.identity = self._identity()
+        self._merged: Path | None = None  # all layers in one folder, where they cannot be overlaid
         self.cgroups.remove_stale()
         remove_stale_folders()
 
@@ -97,6 +98,8 @@ class Machine:
         mean = plan.MEAN_OF.get(failure.operation)
         if mean == "network namespace":
             raise SandboxError(f"--network isolated cannot be had here: {failure}")
+        if failure.operation == "layer":
+            raise SandboxError(f"a layer cannot be laid into {OPT}: {failure}")
         if mean is None or mean not in self.means:
             raise SandboxError(f"an environment cannot be made: {failure}")
         if mean == "identity" and self.wanted.user is not None:
@@ -107,6 +110,7 @@ class Machine:
             self.identity = self._identity()
             if self.wanted.network == "isolated":
                 raise SandboxError(f"--network isolated cannot be had here: {failure}")
+        self._see_to_layers()
 
     def stay_out(self, group: Cgroup, failure: StepFailed) -> None:
         """Take away what is done by a control group that cannot be entered.
@@ -121,6 +125,23 @@ class Machine:
     def _lack(self, mean: Mean, why: str) -> None:
         self.lacking.setdefault(mean, why)
         self.means -= {mean} | plan.BUILT_ON.get(mean, frozenset())
+
+    def _see_to_layers(self) -> None:
+        """Raise SandboxError where there are layers and nothing can be mounted at /opt."""
+        if self.wanted.layers and "mount namespace" not in self.means:
+            why = self.lacking.get("mount namespace") or self.lacking.get("launcher", "")
+            raise SandboxError(f"--layer cannot be had here: {why}; copy what is in it to {OPT}")
+
+    def _layers(self) -> tuple[Path, ...]:
+        """Return what is mounted at /opt: all layers over one another, or one that is all."""
+        layers = self.wanted.layers
+        if len(layers) < 2 or "overlay" in self.means:  # noqa: PLR2004 - one needs no other
+            return layers
+        if self._merged is None:
+            from rie.artifacts.unpacked import Unpacked, default_root  # noqa: PLC0415 - rarely
+
+            self._merged = Unpacked(default_root(os.environ)).merged(layers)
+        return (self._merged,)
 
     def _means(self) -> Means:
         if not launcher.is_built():
@@ -153,10 +174,10 @@ class Machine:
         return self._lambda_identity()
 
     def _lambda_identity(self) -> Identity | None:
-        root = self.wanted.task_root
+        root, layers = self.wanted.task_root, self.wanted.layers
         closed = [
-            _closed_to(LAMBDA_IDENTITY, path, whole_way=not path.is_relative_to(root))
-            for path in (*self.wanted.needs, root, *_first_files(root))
+            _closed_to(LAMBDA_IDENTITY, path, whole_way=not self.wanted.is_code(path))
+            for path in (*self.wanted.needs, root, *_first_files(root), *layers)
         ]
         for path in filter(None, closed):
             self.lacking["identity"] = (
@@ -193,6 +214,7 @@ class Machine:
         if "launcher" in self.lacking:
             if self.wanted.network == "isolated":
                 raise SandboxError(f"--network isolated cannot be had here: {NOT_BUILT}")
+            self._see_to_layers()
             return {}
         while True:
             words = plan.preparation(
@@ -202,6 +224,7 @@ class Machine:
                 outer=(os.geteuid(), os.getegid()),
                 device=disk.device if disk is not None else None,
                 replaced=self._replaced(),
+                layers=self._layers(),
             )
             if not words:
                 return {}

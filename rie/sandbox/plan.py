@@ -16,6 +16,7 @@ from typing import Literal, get_args
 
 from rie.sandbox.wanted import (
     DESCRIPTORS,
+    OPT,
     PROCESSES,
     TASK_ROOT,
     TMP,
@@ -33,6 +34,7 @@ Mean = Literal[
     "loop device",
     "devices",
     "task root",
+    "overlay",
     "identity",
     "score",
     "filter",
@@ -58,6 +60,7 @@ MEAN_OF: dict[str, Mean] = {
     "make-folder": "task root",
     "bind": "task root",
     "unmount": "task root",
+    "overlay": "overlay",
     "identity": "identity",
     "keep-capabilities": "identity",
     "out-of-memory-score": "score",
@@ -76,6 +79,7 @@ BUILT_ON: dict[Mean, Means] = {
             "loop device",
             "devices",
             "task root",
+            "overlay",
         }
     ),
 }
@@ -100,9 +104,12 @@ def preparation(  # noqa: PLR0913 - what an environment is made of
     outer: Identity,
     device: str | None,
     replaced: Sequence[tuple[str, str]] = (),
+    layers: Sequence[Path] = (),
 ) -> list[str]:
     """Say what makes the namespaces of an environment; empty where it has none.
 
+    `layers` are what is mounted at /opt, the last on top: those that are wanted, or one folder
+    that is all of them.
     `identity` is the user inside, `outer` ourselves; `device` is a disk for /tmp; `replaced`
     are files that read otherwise inside, with their content.
     """
@@ -118,12 +125,16 @@ def preparation(  # noqa: PLR0913 - what an environment is made of
         words += ["network-namespace", "listen", str(wanted.runtime_api_port)]
     if mounted:
         words += ["ipc-namespace"] if "ipc namespace" in means else []
-        words += _files(wanted, means, device, replaced)
+        words += _files(wanted, means, device, replaced, layers)
     return words
 
 
 def _files(
-    wanted: Wanted, means: Means, device: str | None, replaced: Sequence[tuple[str, str]]
+    wanted: Wanted,
+    means: Means,
+    device: str | None,
+    replaced: Sequence[tuple[str, str]],
+    layers: Sequence[Path],
 ) -> list[str]:
     sealed = "read-only mounts" in means and not wanted.writable
     words = ["mount-namespace"]
@@ -135,6 +146,8 @@ def _files(
         words += ["hold", str(each)]
     if "task root" in means:
         words += _task_root(wanted.task_root, sealed=sealed)
+        words += ["seal", str(TASK_ROOT)] if wanted.kept and "read-only mounts" in means else []
+    words += _layers(layers, means)
     words += _tmp(wanted.tmp_size, device if "loop device" in means else None)
     words += ["show"]
     if "devices" in means:  # last: disks too are in /dev
@@ -155,6 +168,22 @@ def _task_root(source: Path, *, sealed: bool) -> list[str]:
         if sealed:  # before it is bound to: what is bound is as its source
             words += ["seal", "/var"]
     return [*words, "bind", str(source), str(TASK_ROOT)]
+
+
+def _layers(layers: Sequence[Path], means: Means) -> list[str]:
+    if not layers:
+        return []
+    if len(layers) == 1:
+        words = ["layer", str(layers[0]), str(OPT)]
+    else:
+        words = ["overlay", str(OPT), f"lowerdir={':'.join(map(_escaped, reversed(layers)))}"]
+    # They are kept for others, like the code of a package.
+    return [*words, "seal", str(OPT)] if "read-only mounts" in means else words
+
+
+def _escaped(folder: Path) -> str:
+    r"""Write a folder as overlayfs reads it: a colon, a comma and a backslash end a part of it."""
+    return "".join(f"\\{each}" if each in "\\:," else each for each in str(folder))
 
 
 def _tmp(size: int, device: str | None) -> list[str]:

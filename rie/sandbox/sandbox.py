@@ -22,7 +22,7 @@ from rie.sandbox.cgroup import Cgroup, Limits
 from rie.sandbox.egress import Egress
 from rie.sandbox.folder import Folder
 from rie.sandbox.launcher import Launched, StepFailed
-from rie.sandbox.wanted import TASK_ROOT, TMP
+from rie.sandbox.wanted import OPT, TASK_ROOT, TMP
 from rie.telemetry.diary import get_diary
 
 if TYPE_CHECKING:
@@ -88,11 +88,20 @@ class Sandbox:
 
     def inside(self, path: Path) -> Path:
         """Say where the function finds what is at `path` on this machine."""
+        if ".." in path.parts:
+            return path
         root = self._machine.wanted.task_root
-        mapped = "task root" in self._machine.means and path.is_relative_to(root)
-        if mapped and ".." not in path.parts:
+        if "task root" in self._machine.means and path.is_relative_to(root):
             return TASK_ROOT / path.relative_to(root)
+        for layer in self._machine.wanted.layers:
+            if path.is_relative_to(layer):
+                return OPT / path.relative_to(layer)
         return path
+
+    @property
+    def layers(self) -> tuple[Path, ...]:
+        """The folders of this machine that the function finds at /opt, the last on top."""
+        return self._machine.wanted.layers
 
     def variables(self, wanted: Mapping[str, str]) -> dict[str, str]:
         """Put TMPDIR right: the function's /tmp may be elsewhere, and has no folder of ours."""

@@ -17,6 +17,7 @@ Network = Literal["host", "isolated"]
 Identity = tuple[int, int]  # uid, gid
 
 TASK_ROOT = Path("/var/task")
+OPT = Path("/opt")  # where layers are
 TMP = Path("/tmp")  # noqa: S108 - the function's own, not ours
 
 # sbx_user1051 and its group: what `id` says in a function.
@@ -34,6 +35,8 @@ RUNTIME_API_PORT = 9001
 class Wanted(NamedTuple):
     """The bounds of an environment. Sizes in MB. Not `bounded`, it has none, and is only watched.
 
+    `layers` are folders that lie over one another at /opt, the last on top. Code that is `kept` is
+    not this run's alone: it is never written to, not even by who may write.
     `needs` are the paths on this machine that its program cannot do without: what of them lies
     below /tmp is shown in the environment's own, and a user who cannot read them is not put in.
     """
@@ -50,6 +53,12 @@ class Wanted(NamedTuple):
     cpu_scaling: bool = False
     user: Identity | None = None  # None: Lambda's, where this program may choose one
     needs: tuple[Path, ...] = ()
+    layers: tuple[Path, ...] = ()
+    kept: bool = False
+
+    def is_code(self, path: Path) -> bool:
+        """Whether it is found in the function's own folders, wherever these are mounted."""
+        return any(path.is_relative_to(folder) for folder in (self.task_root, *self.layers))
 
     @property
     def cpus(self) -> float | None:

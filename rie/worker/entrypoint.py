@@ -11,6 +11,7 @@ import errno
 import os
 import platform
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,15 +51,25 @@ class Entrypoint:
     arguments: tuple[str, ...]
 
 
-def find(command: tuple[str, ...], task_root: Path, search_path: str | None) -> Entrypoint:
-    """Find the program of `command`, or the first bootstrap; LaunchError when there is none."""
+def find(
+    command: tuple[str, ...],
+    task_root: Path,
+    search_path: str | None,
+    layers: Sequence[Path] = (),
+) -> Entrypoint:
+    """Find the program of `command`, or the first bootstrap; LaunchError when there is none.
+
+    `layers` are folders that the function finds at /opt, the last on top: what is in their `bin`
+    is on its PATH.
+    """
     if not command:
-        return _bootstrap(task_root)
+        return _bootstrap(task_root, layers)
     program = command[0]
     if os.sep in program:
         # Go runs a path as it stands, relative to the working folder.
         return Entrypoint(str(task_root / program), command)
-    found = shutil.which(program, path=search_path)
+    bins = [str(layer / "bin") for layer in reversed(layers)]
+    found = shutil.which(program, path=search_path) or shutil.which(program, path=_path(bins))
     if found is None:
         message = f'exec: "{program}": executable file not found in $PATH'
         hint = f"no program named {program!r} on PATH; give its path, or install it"
@@ -68,8 +79,13 @@ def find(command: tuple[str, ...], task_root: Path, search_path: str | None) -> 
     return Entrypoint(path, (path, *command[1:]))
 
 
-def _bootstrap(task_root: Path) -> Entrypoint:
-    folders = dict.fromkeys((task_root, *BOOTSTRAP_FOLDERS))
+def _path(folders: Sequence[str]) -> str:
+    return os.pathsep.join(folders)
+
+
+def _bootstrap(task_root: Path, layers: Sequence[Path]) -> Entrypoint:
+    first, *others = BOOTSTRAP_FOLDERS
+    folders = dict.fromkeys((task_root, first, *reversed(layers), *others))
     candidates = [folder / "bootstrap" for folder in folders]
     for path in candidates:
         if os.path.isfile(path):  # noqa: PTH113 - where it may not look, Path's raises

@@ -57,7 +57,7 @@ class SupervisedProcess:
     def start(cls, launch: Launch, output: int, inherited: tuple[int, ...]) -> SupervisedProcess:
         """Start it; see start_process."""
         sandbox = launch.sandbox
-        program = entrypoint.find(launch.command, launch.folder, launch.search_path)
+        program = entrypoint.find(launch.command, launch.folder, launch.search_path, sandbox.layers)
         path = str(sandbox.inside(Path(program.executable)))
         # Python finds the packages of its virtual environment by the path that it is started as.
         named = path if program.arguments[0] == program.executable else program.arguments[0]

@@ -89,10 +89,11 @@ def test_ours_win_over_the_official_variables_and_flags_over_both() -> None:
     assert drop_in("--timeout=9", environ=official | ours).timeout == 9.0
 
 
-def test_every_option_of_rie_run_is_there_but_those_that_choose_variables() -> None:
+def test_every_option_of_rie_run_is_there_but_those_that_choose_variables_code_and_layers() -> None:
     here = {option.name for option in OPTIONS}
 
-    assert {option.name for option in RUN_OPTIONS} - here == {"env", "env-file", "pass-env"}
+    left_out = {"env", "env-file", "pass-env", "code", "layer"}
+    assert {option.name for option in RUN_OPTIONS} - here == left_out
     assert here - {option.name for option in RUN_OPTIONS} == {"enable-init-caching"}
 
 

@@ -24,6 +24,8 @@ EXAMPLES: dict[str, tuple[str, str, object]] = {
     "region": ("eu-west-1", "region", "eu-west-1"),
     "account-id": ("111122223333", "account_id", "111122223333"),
     "task-root": ("/", "task_root", Path("/")),
+    "code": ("f.zip", "code", Path("/f.zip")),
+    "layer": ("a.zip", "layers", (Path("/a.zip"),)),
     "env": ("A=1=2", "environment", {"A": "1=2"}),
     "env-file": ("/dev/null", "environment", {}),
     "pass-env": ("HOME", "environment", {"HOME": "/home/me"}),

@@ -103,6 +103,18 @@ void bind_to(char **words)
     must(mount(words[0], words[1], NULL, MS_BIND | MS_REC, NULL));
 }
 
+/* layer SOURCE TARGET */
+void layer(char **words)
+{
+    bind_to(words);
+}
+
+/* overlay TARGET OPTIONS: several folders as one, which nobody can write to */
+void mount_overlay(char **words)
+{
+    must(mount("overlay", words[0], "overlay", MS_NOSUID | MS_NODEV | MS_RDONLY, words[1]));
+}
+
 /* unmount PATH: nothing can be mounted on what has been deleted */
 void unmount(char **words)
 {

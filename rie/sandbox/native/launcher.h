@@ -28,7 +28,7 @@ typedef void act(char **words);
 act ipc_namespace, join, listen_at, mount_namespace, network_namespace, send_namespaces, user_namespace;
 
 /* files.c */
-act bind_to, devices, hold, make_folder, mount_ext4, mount_tmpfs, read_only, replace, seal, shadow,
+act bind_to, devices, hold, layer, make_folder, mount_ext4, mount_overlay, mount_tmpfs, read_only, replace, seal, shadow,
     show, unmount;
 
 /* process.c */
