@@ -16,6 +16,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 NATIVE := $(wildcard rie/sandbox/native/*.[ch])
 REAL_SETUP := $(wildcard tests/real/setup.sh)
+IMAGES_SETUP := $(wildcard tests/images/setup.sh)
 PYTEST_ARGS ?=
 # pytest ends a test that hangs (pyproject.toml), but neither what a failed one has left to be torn
 # down nor an interpreter that waits for a thread. Ten times what all tests take.
@@ -26,7 +27,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .PHONY: help
 help: ## list the targets
-	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1 \2/p' $(MAKEFILE_LIST) | awk '{ printf "  %s %-10s", $$1, $$2; $$1 = $$2 = ""; print }'
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1 \2/p' $(MAKEFILE_LIST) | awk '{ printf "  %s %-12s", $$1, $$2; $$1 = $$2 = ""; print }'
 
 .PHONY: install
 install: $(INSTALLED) ## create .venv with everything that the lock names
@@ -60,7 +61,7 @@ format: $(INSTALLED) ## format the code and mend what the linter can
 # Python processes that tests start are measured too, wherever they run.
 test: export COVERAGE_FILE := $(CURDIR)/.coverage
 test: export COVERAGE_PROCESS_START := $(CURDIR)/pyproject.toml
-test: $(INSTALLED) .cache/real.stamp ## run all tests, with coverage (PYTEST_ARGS="-k name")
+test: $(INSTALLED) .cache/real.stamp .cache/images.stamp ## run all tests, with coverage (PYTEST_ARGS="-k name")
 	$(BIN)/coverage erase
 	$(if $(PYTEST_ARGS),,$(TIME_LIMIT)) $(BIN)/coverage run -m pytest $(PYTEST_ARGS)
 	$(BIN)/coverage combine --quiet
@@ -72,6 +73,26 @@ test: $(INSTALLED) .cache/real.stamp ## run all tests, with coverage (PYTEST_ARG
 	@mkdir -p $(@D)
 	$(if $(REAL_SETUP),$(REAL_SETUP))
 	@touch $@
+
+# Engines for containers, and the base image where no registry is in reach.
+.cache/images.stamp: $(IMAGES_SETUP) $(INSTALLED)
+	@mkdir -p $(@D)
+	$(if $(IMAGES_SETUP),$(IMAGES_SETUP))
+	@touch $@
+
+.PHONY: test-images
+test-images: $(INSTALLED) .cache/real.stamp .cache/images.stamp ## build and run every image and example runtime
+	$(if $(PYTEST_ARGS),,$(TIME_LIMIT)) $(BIN)/python -m pytest -m matrix $(PYTEST_ARGS)
+
+.PHONY: layers
+layers: $(INSTALLED) ## build the layers that we ship, into dist/layers
+	@mkdir -p dist/layers
+	@for each in layers/*/build; do name=$$(basename "$$(dirname "$$each")"); \
+	  $(BIN)/rie layer build "$$name" -o "dist/layers/$$name.zip"; done
+
+.PHONY: images
+images: $(INSTALLED) ## build all base images
+	@for each in images/*/image.toml; do $(BIN)/rie image build "$$(basename "$$(dirname "$$each")")"; done
 
 .PHONY: bench
 bench: $(INSTALLED) ## measure side by side with the floor and the peers
