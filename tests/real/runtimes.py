@@ -1,7 +1,7 @@
-"""The five runtimes that the emulator is tried with: how each is started, and what it needs.
+"""The six runtimes that the emulator is tried with: how each is started, and what it needs.
 
-All serve the same kit (functions/): the Python clients share one in Python, the others have
-their own.
+All serve the same kit (functions/): the Python clients share one in Python, the Node.js clients
+one in JavaScript, the others have their own.
 """
 
 from __future__ import annotations
@@ -57,6 +57,13 @@ NODE = Runtime(
     trace="trace",
     tools=("node", str(NODE_CLIENT / "rapid-client.node")),
 )
+OUR_NODE = Runtime(
+    name="node",
+    command=("node", str(ROOT / "images/node/runtime/index.mjs")),
+    task_root=FUNCTIONS / "node",
+    trace="trace",
+    tools=("node",),
+)
 JAVA = Runtime(
     name="java",
     command=(
@@ -77,7 +84,7 @@ BASH = Runtime(
     task_root=FUNCTIONS / "bash",
     tools=("bash", "curl", "jq"),
 )
-RUNTIMES = (BOOTSTRAP, PYTHON, NODE, JAVA, BASH)
+RUNTIMES = (BOOTSTRAP, PYTHON, NODE, OUR_NODE, JAVA, BASH)
 
 
 def require(*tools: str) -> None:
