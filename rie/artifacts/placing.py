@@ -1,0 +1,125 @@
+"""Files and folders that appear whole under their name, or not at all.
+
+They are made under another name beside it and renamed. What was begun is removed when it
+fails, whatever its modes are.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO
+
+from rie.artifacts.errors import BuildError
+from rie.artifacts.findings import shown
+
+PART = ".part"  # the end of every name that is not to stay
+
+
+@contextmanager
+def new_file(target: Path) -> Iterator[IO[bytes]]:
+    """Give a file to write to, which is `target` in the end. Raises BuildError."""
+    _require_place(target)
+    if target.is_dir():
+        raise BuildError(f"{shown(str(target))} is a folder: name a file to write")
+    with explained(target):
+        descriptor, name = tempfile.mkstemp(
+            prefix=f".{target.name}.", suffix=PART, dir=_beside(target)
+        )
+    try:
+        with explained(target), os.fdopen(descriptor, "w+b") as stream:
+            yield stream
+            os.fchmod(descriptor, 0o666 & ~_umask())
+        with explained(target):
+            Path(name).replace(target)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def new_folder(target: Path) -> Iterator[Path]:
+    """Give a folder to fill, which is `target` in the end; that may be an empty folder now.
+
+    Raises BuildError.
+    """
+    _require_place(target)
+    with explained(target):
+        if os.path.lexists(target) and (target.is_symlink() or not _is_empty_folder(target)):
+            raise BuildError(
+                f"{shown(str(target))} exists and is not an empty folder: name another"
+            )
+        part = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=PART, dir=_beside(target)))
+    try:
+        part.chmod(0o777 & ~_umask())
+        yield part
+        with explained(target):
+            part.rename(target)
+    except BaseException:
+        remove(part)
+        raise
+
+
+@contextmanager
+def scratch(beside: Path) -> Iterator[Path]:
+    """Give a folder on the file system of `beside`, for as long as it is needed."""
+    with explained(beside):
+        part = Path(tempfile.mkdtemp(prefix=f".{beside.name}.", suffix=PART, dir=_beside(beside)))
+    try:
+        yield part
+    finally:
+        remove(part)
+
+
+@contextmanager
+def explained(subject: Path) -> Iterator[None]:
+    """Turn what the system refuses into a BuildError about its file, or else `subject`."""
+    try:
+        yield
+    except OSError as error:
+        where = error.filename if isinstance(error.filename, str | Path) else subject
+        raise BuildError(f"{shown(str(where))}: {error.strerror or error}") from None
+
+
+def remove(folder: Path) -> None:
+    """Remove a tree, closed folders too. What cannot be removed is left."""
+    _open_folders(folder)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _open_folders(folder: Path) -> None:
+    with suppress(OSError):
+        folder.chmod(stat.S_IRWXU)
+    for parent, names, _ in os.walk(folder):
+        for name in names:
+            path = Path(parent, name)
+            with suppress(OSError):
+                if not path.is_symlink():
+                    path.chmod(stat.S_IRWXU)
+
+
+def _require_place(target: Path) -> None:
+    if not _beside(target).is_dir():
+        raise BuildError(
+            f"{shown(str(target))} cannot be written: there is no folder "
+            f"{shown(str(target.parent))}; make it first"
+        )
+
+
+def _beside(target: Path) -> Path:
+    return Path(os.path.abspath(target)).parent  # noqa: PTH100 - resolve() would follow links
+
+
+def _is_empty_folder(path: Path) -> bool:
+    return path.is_dir() and not any(path.iterdir())
+
+
+def _umask() -> int:
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return mask
