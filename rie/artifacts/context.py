@@ -1,0 +1,44 @@
+"""A build context put together in a temporary folder, the same for the same inputs.
+
+Dockerfiles see it as their `.`: the image's own files, and what its image.toml carries. Modes
+and times are levelled, because a COPY takes them along.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rie.artifacts.downloads import download_jars, download_wheels
+from rie.artifacts.recipe import Recipe, items
+
+
+@contextmanager
+def assembled(recipe: Recipe, architecture: str) -> Iterator[Path]:
+    """Give the folder to build in; `architecture` is x86_64 or arm64. Raises BuildError."""
+    with tempfile.TemporaryDirectory(prefix="rie-image-") as temporary:
+        context = Path(temporary, "context")
+        for item in items(recipe):
+            target = context / item.name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(item.source, target)
+            target.chmod(0o755 if item.executable else 0o644)
+        if "wheels" in recipe.carries:
+            requirements = recipe.folder / "requirements.txt"
+            download_wheels(requirements, context / "wheels", architecture)
+        if "jars" in recipe.carries:
+            download_jars(recipe.folder / "pom.xml", context / "jars")
+        _level(context)
+        yield context
+
+
+def _level(context: Path) -> None:
+    for folder, _, names in os.walk(context, topdown=False):
+        for name in names:
+            os.utime(Path(folder, name), (0, 0))
+        Path(folder).chmod(0o755)
+        os.utime(folder, (0, 0))
