@@ -9,8 +9,12 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rie.settings import Settings, SettingsError
+
+if TYPE_CHECKING:
+    from rie.artifacts.unpacked import Unpacked
 
 
 def deployed(settings: Settings) -> Settings:
@@ -21,28 +25,26 @@ def deployed(settings: Settings) -> Settings:
     """
     if settings.code is None and not settings.layers:
         return settings
-    from rie.artifacts.unpacked import (  # noqa: PLC0415 - few functions come as archives
-        Unpacked,
-        check_total,
-        default_root,
-    )
+    from rie.artifacts.progress import on_terminal  # noqa: PLC0415 - few functions have archives
+    from rie.artifacts.unpacked import Unpacked, check_total, default_root  # noqa: PLC0415 - as above
 
-    unpacked = Unpacked(default_root(os.environ))
     for path in settings.layers:
         _check(path, "--layer")
-    layers = tuple(
-        path.resolve() if path.is_dir() else unpacked.layer(path) for path in settings.layers
-    )
-    code = None
-    if settings.code is not None:
-        _check(settings.code, "--code")
-        if settings.code.is_dir():
-            raise SettingsError(
-                "--code", str(settings.code), "is a folder; use --task-root for one"
-            )
-        code = unpacked.code(settings.code)
+    with on_terminal() as progress:
+        unpacked = Unpacked(default_root(os.environ), progress=progress)
+        code = _code(settings.code, unpacked) if settings.code is not None else None
+        layers = tuple(
+            path.resolve() if path.is_dir() else unpacked.layer(path) for path in settings.layers
+        )
     check_total(code, layers)
     return replace(settings, task_root=code or settings.task_root, layers=layers)
+
+
+def _code(path: Path, unpacked: Unpacked) -> Path:
+    _check(path, "--code")
+    if path.is_dir():
+        raise SettingsError("--code", str(path), "is a folder; use --task-root")
+    return unpacked.code(path)
 
 
 def _check(path: Path, option: str) -> None:
