@@ -9,11 +9,12 @@ import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
 import java.util.HashMap;
 import java.util.Map;
+import java.util.Objects;
 import java.util.function.Function;
 import java.util.stream.Collectors;
 
 /**
- * A Lambda runtime on java.net.http.HttpClient with its default settings, in one file.
+ * A Lambda runtime on java.net.http.HttpClient, in one file.
  *
  * The last argument (or _HANDLER) is Class.method, a method
  * {@code public static String name(String event, Map<String, String> context)} on the class path:
@@ -22,28 +23,37 @@ import java.util.stream.Collectors;
  */
 public final class Runtime {
     private static final String PREFIX = "lambda-runtime-";
+    // Where Java looks for the trace: it cannot change its own environment variables.
+    private static final String TRACE = "com.amazonaws.xray.traceHeader";
 
-    private final HttpClient http = HttpClient.newHttpClient();
+    // No proxy lies between a runtime and its API, whatever the machine's settings say.
+    private final HttpClient http =
+            HttpClient.newBuilder().proxy(HttpClient.Builder.NO_PROXY).build();
     private final String api;
 
     private Runtime(String address) {
         api = "http://" + address + "/2018-06-01/runtime/";
     }
 
-    public static void main(String[] arguments) throws Exception {
+    public static void main(String[] arguments) {
         String handler =
                 arguments.length > 0 ? arguments[arguments.length - 1] : System.getenv("_HANDLER");
-        new Runtime(System.getenv("AWS_LAMBDA_RUNTIME_API")).run(handler);
+        try {
+            new Runtime(System.getenv("AWS_LAMBDA_RUNTIME_API")).run(handler);
+        } catch (Throwable problem) {
+            problem.printStackTrace();
+        }
+        // Not a return: threads of the function's could keep the process alive.
+        System.exit(1);
     }
 
     private void run(String handler) throws Exception {
-        Method method = null;
+        Method method;
         try {
             method = find(handler);
         } catch (Throwable problem) {
             fail("init/error", rootOf(problem), Map.of());
-            // Not a return: threads of the HTTP client would keep the process alive.
-            System.exit(1);
+            return;
         }
         while (true) {
             invoke(method);
@@ -51,26 +61,45 @@ public final class Runtime {
     }
 
     private static Method find(String handler) throws ReflectiveOperationException {
-        int dot = handler.lastIndexOf('.');
-        return Class.forName(handler.substring(0, dot))
-                .getMethod(handler.substring(dot + 1), String.class, Map.class);
+        int dot = handler == null ? -1 : handler.lastIndexOf('.');
+        if (dot < 1) {
+            throw new IllegalArgumentException("\"" + handler + "\" is not Class.method");
+        }
+        // Loading the class runs its static initializers: the function's own start.
+        Method method =
+                Class.forName(handler.substring(0, dot))
+                        .getMethod(handler.substring(dot + 1), String.class, Map.class);
+        if (method.getReturnType() != String.class) {
+            throw new NoSuchMethodException(handler + " does not return a String");
+        }
+        return method;
     }
 
     private void invoke(Method method) throws Exception {
         // No timeout: the environment may be frozen for hours while this waits.
         HttpResponse<byte[]> next =
                 http.send(request("invocation/next").build(), HttpResponse.BodyHandlers.ofByteArray());
-        if (next.statusCode() != 200) {
-            System.err.println("The Runtime API answered " + next.statusCode());
-            System.exit(1);
-        }
         Map<String, String> context = contextOf(next.headers());
-        String path = "invocation/" + context.get("aws-request-id");
+        String id = context.get("aws-request-id");
+        if (next.statusCode() != 200 || id == null) {
+            throw new IllegalStateException("The Runtime API sent no event: " + next.statusCode());
+        }
+        setTrace(context.get("trace-id"));
         String event = new String(next.body(), StandardCharsets.UTF_8);
+        String path = "invocation/" + id;
         try {
-            post(path + "/response", (String) method.invoke(null, event, context), context);
+            Object answer = method.invoke(null, event, context);
+            post(path + "/response", Objects.toString(answer, "null"), context, "");
         } catch (InvocationTargetException problem) {
             fail(path + "/error", rootOf(problem), context);
+        }
+    }
+
+    private static void setTrace(String trace) {
+        if (trace == null) {
+            System.clearProperty(TRACE);
+        } else {
+            System.setProperty(TRACE, trace);
         }
     }
 
@@ -78,7 +107,11 @@ public final class Runtime {
         Map<String, String> context = new HashMap<>();
         headers.map().forEach((name, values) -> {
             if (name.toLowerCase().startsWith(PREFIX)) {
-                context.put(name.toLowerCase().substring(PREFIX.length()), values.get(0));
+                // Java reads headers as Latin-1, they are UTF-8.
+                byte[] value = values.get(0).getBytes(StandardCharsets.ISO_8859_1);
+                context.put(
+                        name.toLowerCase().substring(PREFIX.length()),
+                        new String(value, StandardCharsets.UTF_8));
             }
         });
         return context;
@@ -96,26 +129,36 @@ public final class Runtime {
             throws Exception {
         problem.printStackTrace();
         Function<Object, String> quote = value -> quoted(String.valueOf(value));
+        String type = problem.getClass().getSimpleName();
         String trace =
                 Arrays.stream(problem.getStackTrace()).map(quote).collect(Collectors.joining(", "));
         String body =
-                "{\"errorMessage\": " + quote.apply(problem.getMessage())
-                        + ", \"errorType\": " + quote.apply(problem.getClass().getSimpleName())
+                "{\"errorMessage\": " + quote.apply(Objects.toString(problem.getMessage(), type))
+                        + ", \"errorType\": " + quote.apply(type)
                         + ", \"stackTrace\": [" + trace + "]}";
-        post(path, body, context);
+        // A category and a reason; the log's REPORT line shows it.
+        post(path, body, context, "Function." + type.replaceAll("[^A-Za-z]", ""));
     }
 
-    private void post(String path, String body, Map<String, String> context) throws Exception {
+    private void post(String path, String body, Map<String, String> context, String errorType)
+            throws Exception {
+        // What the function printed belongs to this invocation's part of the log.
+        System.out.flush();
+        System.err.flush();
         HttpRequest.Builder request =
                 request(path)
                         .header("Content-Type", "application/json")
                         .POST(HttpRequest.BodyPublishers.ofString(body, StandardCharsets.UTF_8));
+        if (!errorType.isEmpty()) {
+            request.header("Lambda-Runtime-Function-Error-Type", errorType);
+        }
         if (context.containsKey("invocation-id")) {
             request.header("Lambda-Runtime-Invocation-Id", context.get("invocation-id"));
         }
         HttpResponse<String> answer =
                 http.send(request.build(), HttpResponse.BodyHandlers.ofString());
         if (answer.statusCode() != 202) {
+            // Nothing can be done about it: the next event may do better.
             System.err.println(path + ": " + answer.statusCode() + " " + answer.body().strip());
         }
     }
