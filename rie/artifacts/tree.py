@@ -32,26 +32,34 @@ class Node:
 
 
 class Exclusion:
-    """Patterns of what is left out.
+    """Patterns of what is left out; those that have left nothing out stay in `unused`.
 
     One without a slash is compared with each name, one with a slash with the whole path from
-    the top; `*` stands for any text. What is in a folder that is left out is left out too.
+    the top; `*` stands for any text, slashes too. What is in a folder that is left out is left
+    out with it. `usual` are patterns, and `apart` a rule, that nobody asked for.
     """
 
-    def __init__(self, patterns: Sequence[str], more: Callable[[Path], bool] | None = None) -> None:
+    def __init__(
+        self,
+        patterns: Sequence[str],
+        *,
+        usual: Sequence[str] = (),
+        apart: Callable[[Path], bool] | None = None,
+    ) -> None:
         self._patterns = patterns
-        self._more = more
+        self._usual = usual
+        self._apart = apart
         self.unused = set(patterns)
 
     def covers(self, name: str, path: Path) -> bool:
-        """Whether this file or folder is left out."""
-        base = name.rpartition("/")[2]
-        for pattern in self._patterns:
-            plain = pattern.strip("/")
-            if fnmatchcase(name if "/" in plain or pattern.startswith("/") else base, plain):
-                self.unused.discard(pattern)
-                return True
-        return self._more is not None and self._more(path)
+        """Whether this file or folder is left out; `path` is where it is."""
+        asked = {pattern for pattern in self._patterns if _matches(pattern, name)}
+        self.unused -= asked
+        return (
+            bool(asked)
+            or any(_matches(pattern, name) for pattern in self._usual)
+            or (self._apart is not None and self._apart(path))
+        )
 
 
 NOTHING = Exclusion(())
@@ -96,6 +104,11 @@ def layered(lower: Sequence[Node], upper: Sequence[Node]) -> list[Node]:
                 del found[name]
         found[node.name] = node
     return sorted(found.values(), key=lambda each: each.name)
+
+
+def _matches(pattern: str, name: str) -> bool:
+    from_the_top = "/" in pattern.rstrip("/")
+    return fnmatchcase(name if from_the_top else name.rpartition("/")[2], pattern.strip("/"))
 
 
 def _children(folder: Path, prefix: str) -> Iterator[Node]:
