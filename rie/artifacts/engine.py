@@ -61,8 +61,11 @@ class Engine:
     program: Path
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)
 
-    def call(self, *arguments: str, limit: float = CALL_LIMIT) -> str:
-        """Run `podman ARGUMENTS...` and return what it printed. Raises EngineError."""
+    def call(self, *arguments: str, limit: float = CALL_LIMIT, both: bool = False) -> str:
+        """Run `podman ARGUMENTS...` and return its stdout; after it, if `both`, its stderr.
+
+        Raises EngineError.
+        """
         with self._started(arguments, subprocess.PIPE) as process:
             try:
                 printed, complaint = process.communicate(timeout=limit)
@@ -71,7 +74,7 @@ class Engine:
         if process.returncode:
             text = complaint.decode(errors="replace")
             raise EngineError(self.explained(text or f"exit status {process.returncode}"), text)
-        return printed.decode(errors="replace")
+        return (printed + complaint if both else printed).decode(errors="replace")
 
     def follow(
         self, *arguments: str, line: Callable[[str], None], limit: float = BUILD_LIMIT

@@ -56,7 +56,7 @@ _REMEDIES = tuple(
         ),
         (
             r"container registry|no such host|resolve source metadata|do request|i/o timeout|x509:",
-            "no registry is in reach; docs/images.md tells how to make debian:bookworm-slim without",
+            "no registry in reach; docs/images.md tells how to make debian:bookworm-slim without",
         ),
     )
 )

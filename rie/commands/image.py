@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rie.commands.command import Command
@@ -98,7 +99,7 @@ def build(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     if len(reading.positional) != 1:
         raise UsageError("name one base image or one folder; see --help")
     values = reading.values()
-    from rie.artifacts import engine, image  # noqa: PLC0415 - after the options are right
+    from rie.artifacts import engine, image, recipe  # noqa: PLC0415 - after the options are right
 
     chosen = engine.find(values.get("engine"), environ)
     order = image.Order(
@@ -108,13 +109,19 @@ def build(argv: Sequence[str], environ: Mapping[str, str]) -> int:
         build_args=values.get("build_arg", ()),
         report=_report,
     )
+    what, tag = reading.positional[0], values.get("tag")
+    bases = image.BaseImages(order)
     try:
-        built = image.BaseImages(order).build(reading.positional[0])
+        if what in recipe.names():
+            built = bases.build(what)
+        else:
+            folder = Path(what)
+            built = image.build(folder, tag or folder.resolve().name.lower(), order)
     except image.StepFailedError as error:
         to_stderr("".join(f"{line}\n" for line in error.last_lines).encode())
         raise StepError(str(error)) from None
-    if values.get("tag"):
-        chosen.call("tag", built.tag, values["tag"])
+    if tag and tag != built.tag:
+        chosen.call("tag", built.tag, tag)
     _print(built)
     return 0
 

@@ -1,0 +1,88 @@
+"""One container: started as Lambda would start its image, asked for its port, log and end.
+
+Lambda gives a function a root file system that it cannot write to, 512 MB in /tmp, a user
+without privileges, and 1,024 processes. Sizes are in MB, times in seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from rie.artifacts.engine import Engine, EngineError
+
+PORT = 8080  # of the emulator, in a container
+
+# Lambda's own, as seen from a function.
+_USER = "993:990"
+_MOST_PROCESSES = 1024
+# What the emulator takes, which on AWS is not in the function's memory.
+_EMULATOR_MEMORY = 64
+
+
+def lambda_options(memory_size: int, tmp_size: int) -> list[str]:
+    """Return options of `podman run` for Lambda's bounds, as near as an engine comes to them.
+
+    A tmpfs counts towards a container's memory, where Lambda's /tmp is a disk: so its size is
+    added, or else a file in /tmp would end the function.
+    """
+    memory = f"{memory_size + tmp_size + _EMULATOR_MEMORY}m"
+    return [
+        "--read-only",
+        f"--tmpfs=/tmp:rw,nosuid,nodev,size={tmp_size}m,mode=1777",
+        f"--memory={memory}",
+        f"--memory-swap={memory}",
+        f"--pids-limit={_MOST_PROCESSES}",
+        f"--user={_USER}",
+        "--cap-drop=all",
+        "--security-opt=no-new-privileges",
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """A container that has been started; whoever starts it removes it."""
+
+    engine: Engine
+    id: str
+
+    def address(self) -> str:
+        """Return HOST:PORT at which the emulator is reached. Raises EngineError."""
+        return self.engine.call("port", self.id, f"{PORT}/tcp").split()[0]
+
+    def is_running(self) -> bool:
+        """Whether it has not ended."""
+        return self.engine.call("inspect", "--format", "{{.State.Running}}", self.id) == "true\n"
+
+    def logs(self) -> str:
+        """Return what it has printed so far to stdout, then to stderr."""
+        return self.engine.call("logs", self.id, both=True)
+
+    def terminate(self, limit: float) -> int:
+        """Send SIGTERM to its first process and return its exit status. Raises EngineError."""
+        self.engine.call("kill", "--signal", "TERM", self.id)
+        return self.wait(limit)
+
+    def wait(self, limit: float) -> int:
+        """Return the exit status of its first process. Raises EngineError after the limit."""
+        return int(self.engine.call("wait", self.id, limit=limit))
+
+    def remove(self) -> None:
+        """End it, if it has not ended, and leave nothing of it."""
+        # podman would wait for its end politely, which docker does not.
+        at_once = ("--time", "0") if self.engine.name == "podman" else ()
+        with suppress(EngineError):
+            self.engine.call("rm", "--force", "--volumes", *at_once, self.id)
+
+
+def start(engine: Engine, image: str, options: Sequence[str], command: Sequence[str]) -> Container:
+    """Start a container with the emulator's port published on loopback. Raises EngineError."""
+    said = engine.call(
+        *("run", "--detach", "--pull=never"),
+        f"--publish=127.0.0.1::{PORT}",
+        *options,
+        image,
+        *command,
+    )
+    return Container(engine, said.split()[-1])
