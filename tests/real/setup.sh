@@ -25,13 +25,14 @@ package() {
     mkfs.ext4) echo e2fsprogs ;;
     setpriv | unshare | nsenter) echo util-linux ;;
     javac) echo default-jdk-headless ;;
+    go) echo golang-go ;;
     *) echo "$1" ;;
   esac
 }
 
 packages=
 # The second row is for tests/sandbox.
-for command in bash cmake curl g++ javac jq make node npm python3 xz \
+for command in bash cmake curl g++ go javac jq make node npm python3 xz \
   capsh ip mkfs.ext4 nsenter setpriv slirp4netns unshare; do
   command -v "$command" >/dev/null || packages="$packages $(package "$command")"
 done
@@ -44,6 +45,15 @@ if [ -n "$packages" ]; then
   apt-get update -qq
   # shellcheck disable=SC2086 # a list of words
   DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $packages
+fi
+
+# Debian's is too old for the example in Rust, and another can be put into many places.
+rust=1.85
+have=$(cargo --version 2>/dev/null | cut -d ' ' -f 2)
+oldest=$(printf '%s\n' "$rust" "${have:-0}" | sort -V | head -n 1)
+if [ "$oldest" != "$rust" ]; then
+  echo "tests/real needs cargo $rust or newer, this is ${have:-none}: https://rustup.rs" >&2
+  echo "without it the tests of examples/runtimes/rust are skipped, or fail where CI=true" >&2
 fi
 
 # made NAME PIN: whether the cache has NAME as it is wanted; else it starts afresh.
