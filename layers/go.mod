@@ -1,0 +1,3 @@
+module rie/layers
+
+go 1.19
