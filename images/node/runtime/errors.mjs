@@ -16,7 +16,7 @@ export class Fault extends Error {
     super(message);
     // Not enumerable, or it would be logged as a field of the function's.
     Object.defineProperty(this, "name", { value: `Runtime.${reason}` });
-    this.stack = stack ?? `${this.name}: ${this.stack.replace(/^Error: /, "")}`;
+    this.stack = stack ?? this.stack.replace(/^Error(?=: |\n)/, this.name);
   }
 }
 

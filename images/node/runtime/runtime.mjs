@@ -38,10 +38,12 @@ export class Runtime {
   async serve(handlerName, taskRoot) {
     this.#prepareProcess();
     const handler = await this.#load(handlerName, taskRoot);
+    await turn(); // a promise that the module rejected is noticed now
+    await this.#ending;
     this.#isStarted = true;
     for (;;) {
       await this.#perform(handler, await this.#next());
-      await new Promise(setImmediate); // what the handler left to do has its turn
+      await turn(); // what the handler left to do
     }
   }
 
@@ -149,10 +151,8 @@ export class Runtime {
     if ("error" in outcome) {
       return this.#postError(invocation, outcome.error, outcome.what);
     }
-    let body;
-    try {
-      body = JSON.stringify(outcome.result) ?? "null"; // undefined, a function, a symbol
-    } catch {
+    const body = serialized(outcome.result);
+    if (body === undefined) {
       const fault = new Fault("JSONStringifyError", "Unable to stringify response body");
       return this.#postError(invocation, fault);
     }
@@ -201,8 +201,22 @@ export class Runtime {
   }
 }
 
+// Let the event loop go round once.
+function turn() {
+  return new Promise(setImmediate);
+}
+
 function rejectionOf(reason) {
   return new Fault("UnhandledPromiseRejection", String(reason));
+}
+
+// As JSON, or undefined: a cycle, a BigInt, a function.
+function serialized(result) {
+  try {
+    return JSON.stringify(result === undefined ? null : result);
+  } catch {
+    return undefined;
+  }
 }
 
 function isPromise(value) {
