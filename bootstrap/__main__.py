@@ -25,6 +25,8 @@ app.Class.method; by default the variable _HANDLER names it. AWS_LAMBDA_RUNTIME_
 Runtime API listens (host:port), LAMBDA_TASK_ROOT where the code is (by default the current folder).
 """
 
+LAYERS = "/opt/python"
+
 
 def main(arguments: list[str]) -> NoReturn:
     """Run the handler that the arguments or the environment name."""
@@ -43,11 +45,28 @@ def main(arguments: list[str]) -> NoReturn:
     task_root = os.environ.get("LAMBDA_TASK_ROOT") or os.getcwd()  # noqa: PTH109  (5 ms)
     if sys.path[:1] != [task_root]:
         sys.path.insert(0, task_root)
+    add_layers()
     make_way_for_user_module(task_root, name)
     try:
         run(name, client)
     except KeyboardInterrupt:
         sys.exit(130)  # 128 + SIGINT; whoever pressed the keys needs no traceback
+
+
+def add_layers() -> None:
+    """Put the folders of layers on the path, behind the task root.
+
+    The folders are AWS's ("Packaging your layer content"), and so is their order: the one of this
+    version of Python wins. A folder that the path has already, say by PYTHONPATH, keeps its place.
+    """
+    version = f"python{sys.version_info[0]}.{sys.version_info[1]}"
+    folders = (f"{LAYERS}/lib/{version}/site-packages", LAYERS)
+    # os.path and not pathlib, whose import takes 5 ms.
+    sys.path[1:1] = [
+        folder
+        for folder in folders
+        if os.path.isdir(folder) and folder not in sys.path  # noqa: PTH112
+    ]
 
 
 def _stop(why: str) -> NoReturn:

@@ -6,10 +6,11 @@ import json
 import os
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
+import bootstrap.__main__ as main_module
 from bootstrap.__main__ import USAGE, main
 from tests.bootstrap.scripted import (
     ACCEPTED,
@@ -19,9 +20,6 @@ from tests.bootstrap.scripted import (
     run_bootstrap,
     status,
 )
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 END = status(500)
 APP = "import sys\ndef handler(event, context): return sys.path[0]\n"
@@ -104,6 +102,44 @@ def test_a_task_root_that_is_on_the_path_is_not_put_there_twice(tmp_path: Path) 
         run_bootstrap(api, tmp_path, "app.handler", env=env)
 
     assert api.posts()[0].body == b"1"
+
+
+@pytest.fixture
+def layers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Have layers in a folder of the test's own, and a path of one entry, the task root."""
+    folder = tmp_path / "opt/python"
+    monkeypatch.setattr(main_module, "LAYERS", str(folder))
+    monkeypatch.setattr(sys, "path", ["/var/task", "/usr/lib/python"])
+    return folder
+
+
+def version_folder(layers: Path) -> Path:
+    return layers / f"lib/python{sys.version_info.major}.{sys.version_info.minor}/site-packages"
+
+
+def test_layers_come_behind_the_task_root_those_of_this_version_first(layers: Path) -> None:
+    version_folder(layers).mkdir(parents=True)
+
+    main_module.add_layers()
+
+    assert sys.path == ["/var/task", str(version_folder(layers)), str(layers), "/usr/lib/python"]
+
+
+def test_a_folder_of_layers_that_is_not_there_is_not_on_the_path(layers: Path) -> None:
+    layers.mkdir(parents=True)
+
+    main_module.add_layers()
+
+    assert sys.path == ["/var/task", str(layers), "/usr/lib/python"]
+
+
+def test_a_folder_of_layers_that_the_path_has_keeps_its_place(layers: Path) -> None:
+    layers.mkdir(parents=True)
+    sys.path.append(str(layers))
+
+    main_module.add_layers()
+
+    assert sys.path == ["/var/task", "/usr/lib/python", str(layers)]
 
 
 def test_no_handler_at_all_is_an_init_error(tmp_path: Path) -> None:
