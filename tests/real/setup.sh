@@ -26,17 +26,22 @@ package() {
     setpriv | unshare | nsenter) echo util-linux ;;
     javac) echo default-jdk-headless ;;
     go) echo golang-go ;;
+    cc) echo gcc ;;
+    php) echo php-cli ;;
     *) echo "$1" ;;
   esac
 }
 
 packages=
-# The second row is for tests/sandbox.
+# The second row is for tests/sandbox, the third for the examples in languages of their own.
 for command in bash cmake curl g++ go javac jq make node npm python3 xz \
-  capsh ip mkfs.ext4 nsenter setpriv slirp4netns unshare; do
+  capsh ip mkfs.ext4 nsenter setpriv slirp4netns unshare \
+  cc lua5.3 php ruby; do
   command -v "$command" >/dev/null || packages="$packages $(package "$command")"
 done
 "$python" -c 'import ensurepip' 2>/dev/null || packages="$packages python3-venv"
+perl -MJSON::PP -e 1 2>/dev/null || packages="$packages perl" # perl-base lacks it
+lua5.3 -e 'require "posix" require "socket"' 2>/dev/null || packages="$packages lua-posix lua-socket"
 if [ -n "$packages" ]; then
   if [ "$(id -u)" != 0 ]; then
     echo "tests/real needs these Debian packages: apt-get install$packages" >&2
