@@ -6,8 +6,9 @@ without privileges, and 1,024 processes. Sizes are in MB, times in seconds.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import suppress
+import secrets
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from rie.artifacts.engine import Engine, EngineError
@@ -42,7 +43,7 @@ def lambda_options(memory_size: int, tmp_size: int) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """A container that has been started; whoever starts it removes it."""
+    """A container that has been started; `id` is its name."""
 
     engine: Engine
     id: str
@@ -76,13 +77,24 @@ class Container:
             self.engine.call("rm", "--force", "--volumes", *at_once, self.id)
 
 
-def start(engine: Engine, image: str, options: Sequence[str], command: Sequence[str]) -> Container:
-    """Start a container with the emulator's port published on loopback. Raises EngineError."""
-    said = engine.call(
-        *("run", "--detach", "--pull=never"),
-        f"--publish=127.0.0.1::{PORT}",
-        *options,
-        image,
-        *command,
-    )
-    return Container(engine, said.split()[-1])
+@contextmanager
+def started(
+    engine: Engine, image: str, options: Sequence[str] = (), command: Sequence[str] = ()
+) -> Iterator[Container]:
+    """Start a container with the emulator's port published on loopback, and remove it.
+
+    Its name is ours, so that it can be removed too when its start fails, or is broken off.
+    Raises EngineError.
+    """
+    container = Container(engine, f"rie-{secrets.token_hex(8)}")
+    try:
+        engine.call(
+            *("run", "--detach", "--pull=never", f"--name={container.id}"),
+            f"--publish=127.0.0.1::{PORT}",
+            *options,
+            image,
+            *command,
+        )
+        yield container
+    finally:
+        container.remove()

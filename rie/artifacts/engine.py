@@ -9,15 +9,15 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import subprocess
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Literal
 
+from rie.artifacts.ending import end
 from rie.artifacts.engine_errors import remedy_for, says_absent
 from rie.artifacts.errors import BuildError
 
@@ -26,7 +26,6 @@ NAMES: tuple[Name, ...] = ("podman", "docker")
 
 CALL_LIMIT = 120.0  # a call that starts, stops or asks; far more than any takes
 BUILD_LIMIT = 3600.0  # a build
-_GRACE = 10.0  # between SIGTERM and SIGKILL, for an engine that clears up
 
 _INSTALL = "install podman (Debian, Ubuntu: apt-get install podman) or docker"
 
@@ -85,7 +84,7 @@ class Engine:
 
             def expire() -> None:
                 expired.set()
-                _end(process)
+                end(process)
 
             timer = threading.Timer(limit, expire)
             timer.start()
@@ -163,7 +162,7 @@ class Engine:
             try:
                 yield process
             finally:
-                _end(process)
+                end(process)
 
 
 def find(wanted: str | None, environ: Mapping[str, str]) -> Engine:
@@ -192,17 +191,3 @@ def _lines(stream: IO[bytes] | None, line: Callable[[str], None]) -> Iterator[st
         text = raw.decode(errors="replace").rstrip("\r\n")
         line(text)
         yield text
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """End what still runs of its group, politely at first."""
-    if process.poll() is not None:
-        return
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGTERM)
-    try:
-        process.wait(_GRACE)
-    except subprocess.TimeoutExpired:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()

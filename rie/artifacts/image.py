@@ -6,6 +6,7 @@ of all that it was made of, and is made again only when that is another.
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -62,6 +63,14 @@ def own_architecture(engine: Engine) -> Architecture:
     if said not in _BY_PLATFORM:
         raise BuildError(f"Lambda has no {said} machines: give --architecture x86_64 or arm64")
     return _BY_PLATFORM[said]
+
+
+def tag_of(folder: Path) -> str:
+    """Return the name that an image gets of its folder. Raises BuildError."""
+    name = re.sub(r"[^a-z0-9]+", "-", folder.resolve().name.lower()).strip("-")
+    if not name:
+        raise BuildError(f"{folder}: no image can be named after this folder: give --tag")
+    return f"{name}:latest"
 
 
 class BaseImages:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from textwrap import shorten
 
 _STEP = re.compile(
     r"""
@@ -13,6 +14,8 @@ _STEP = re.compile(
     """,
     re.VERBOSE,
 )
+
+_WIDTH = 100  # of an instruction, as it is shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +27,8 @@ class Step:
     text: str
 
     def __str__(self) -> str:
-        return f"step {self.number}/{self.total}: {self.text}"
+        text = shorten(self.text, _WIDTH, placeholder=" ...")
+        return f"step {self.number}/{self.total}: {text}"
 
 
 def step_in(line: str) -> Step | None:

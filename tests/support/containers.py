@@ -198,11 +198,8 @@ def started(
     **options: Unpack[Options],
 ) -> Iterator[Container]:
     """Start a container of an image; it is gone in the end."""
-    container = lifecycle.start(engine(), tag, [*_written(options)], command)
-    try:
+    with lifecycle.started(engine(), tag, [*_written(options)], command) as container:
         yield Container(engine(), container)
-    finally:
-        container.remove()
 
 
 @contextmanager

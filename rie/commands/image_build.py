@@ -1,0 +1,151 @@
+"""`rie image build`: base images, and functions' images after a look at their folder."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from rie.artifacts import engine, image, recipe
+from rie.artifacts.findings import refuse_errors
+from rie.artifacts.function_folder import FunctionFolder
+from rie.artifacts.progress import Progress
+from rie.artifacts.steps import Step
+from rie.commands.command import Command
+from rie.commands.image_options import ARCHITECTURE, ENGINE, ended_by_signals
+from rie.commands.printing import to_stderr, to_stdout
+from rie.commands.telling import lines
+from rie.options import BadValueError, CommandError, Option, UsageError, boolean, read, text
+
+ABOUT = """\
+Build an image with podman or docker. NAME is a base image that comes with rie;
+what it needs is built before it, and nothing that is there as it would be. DIR
+is the folder of a function: its Dockerfile is checked, base images of rie's that
+it is FROM are built, then it. A folder that bears a base image's name: ./NAME.
+Prints the image's name and its size.
+Exit status: 0 built, 1 a step of a Dockerfile failed, 2 cannot be built."""
+
+_MEGABYTE = 1_000_000
+_TICK = 1.0  # seconds between two looks at the clock
+
+
+def build_argument(value: str) -> str:
+    """Take NAME=VALUE."""
+    name, equals, _ = value.partition("=")
+    if not name or not equals:
+        raise BadValueError("must be NAME=VALUE")
+    return value
+
+
+OPTIONS: tuple[Option, ...] = (
+    Option(
+        name="tag",
+        short="t",
+        parse=text,
+        metavar="NAME:TAG",
+        help="The image's name.",
+        default="a base image's own, else the folder's",
+        variable="",
+    ),
+    ENGINE,
+    ARCHITECTURE,
+    Option(
+        name="no-cache",
+        parse=boolean,
+        switch=True,
+        help="Carry out each step anew, whatever is there.",
+        default="no",
+        variable="",
+    ),
+    Option(
+        name="build-arg",
+        parse=build_argument,
+        metavar="NAME=VALUE",
+        help="The value of an ARG of the Dockerfile.",
+        variable="",
+        repeatable=True,
+    ),
+)
+
+
+class StepError(CommandError):
+    """A step of a Dockerfile failed."""
+
+    status = 1
+
+
+def build(argv: Sequence[str], environ: Mapping[str, str]) -> int:
+    """Run `rie image build ARGV...`. Raises CommandError, BuildError."""
+    reading = read(OPTIONS, argv, environ, interspersed=True)
+    if len(reading.positional) != 1:
+        raise UsageError("name one base image or one folder; see --help")
+    what, values = reading.positional[0], reading.values()
+    chosen = engine.find(values.get("engine"), environ)
+    with ended_by_signals(), _reporting() as report:
+        order = image.Order(
+            engine=chosen,
+            architecture=values.get("architecture") or image.own_architecture(chosen),
+            cached=not values.get("no_cache"),
+            build_args=values.get("build_arg", ()),
+            report=report,
+        )
+        try:
+            built = _built(what, values.get("tag"), order)
+        except image.StepFailedError as error:
+            to_stderr("".join(f"{line}\n" for line in error.last_lines).encode())
+            raise StepError(str(error)) from None
+    state = "" if built.made else ", was there"
+    to_stdout(f"{built.tag}: {built.image.size / _MEGABYTE:.1f} MB{state}\n".encode())
+    return 0
+
+
+def _built(what: str, tag: str | None, order: image.Order) -> image.Built:
+    bases = image.BaseImages(order)
+    if what in recipe.names():
+        built = bases.build(what)
+        if tag and tag != built.tag:
+            order.engine.call("tag", built.tag, tag)
+            return image.Built(tag, built.image, built.made)
+        return built
+    return _function(Path(what), tag, bases, order)
+
+
+def _function(
+    folder: Path, tag: str | None, bases: image.BaseImages, order: image.Order
+) -> image.Built:
+    arguments = dict(each.split("=", 1) for each in order.build_args)
+    function = FunctionFolder(folder, arguments)
+    findings = function.check(order.architecture)
+    to_stderr(lines([each for each in findings if each.severity == "warning"], sys.stderr).encode())
+    refuse_errors(str(folder), findings)
+    for name in function.base_images():
+        bases.build(name)
+    return image.build(folder, tag or image.tag_of(folder), order)
+
+
+@contextmanager
+def _reporting() -> Iterator[image.Report]:
+    """Give what is told of each step: a line, which on a terminal is rewritten."""
+    if sys.stderr is None or not sys.stderr.isatty():
+        yield lambda tag, step: to_stderr(f"{tag}: {step}\n".encode())
+        return
+    progress = Progress(visible=True)
+    began = time.monotonic()
+
+    def report(tag: str, step: Step) -> None:
+        text = f"{time.monotonic() - began:.0f} s  {tag}: {step}"
+        progress.say(text[:_WIDTH])
+
+    try:
+        yield report
+    finally:
+        progress.clear()
+
+
+_WIDTH = 76
+
+BUILD = Command(
+    usage="rie image build [OPTION]... NAME|DIR", about=ABOUT, options=OPTIONS, run=build
+)
