@@ -84,7 +84,7 @@ def _kinds(nodes: Sequence[Node]) -> Iterator[Finding]:
         if node.kind == "special":
             yield error(node.name, "is a device, a pipe or a socket", "leave it out")
         elif node.trouble:
-            yield error(node.name, node.trouble, f"chmod u+r {shown(node.name)}, or leave it out")
+            yield error(node.name, node.trouble, f"chmod u+rX {shown(node.name)}, or leave it out")
     closed = [node for node in nodes if not node.trouble and _is_closed(node)]
     for node in closed[:_MOST_ALIKE]:
         more = len(closed) - _MOST_ALIKE

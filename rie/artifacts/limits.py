@@ -22,6 +22,6 @@ PART_OF_NAME = 255  # NAME_MAX
 def size_in_words(size: int) -> str:
     """Return a size as people say it: `312 bytes`, `4.5 KB`, `250 MB`."""
     if size < KB:
-        return f"{size} bytes"
+        return f"{size} byte{'' if size == 1 else 's'}"
     number, unit = (size / KB, "KB") if size < MB else (size / MB, "MB")
     return f"{f'{number:.1f}'.removesuffix('.0')} {unit}"

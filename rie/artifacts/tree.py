@@ -134,7 +134,8 @@ def _node(path: Path, name: str) -> Node:
 
 
 def _trouble(path: Path, wanted: int) -> str:
-    return "" if os.access(path, wanted) else "cannot be read"
+    allowed = os.access(path, wanted, effective_ids=os.access in os.supports_effective_ids)
+    return "" if allowed else "cannot be read"
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
