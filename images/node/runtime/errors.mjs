@@ -6,6 +6,7 @@
 import { types } from "node:util";
 
 export const UNKNOWN = "Runtime.Unknown";
+const FRAME = /^\s+at /; // other lines are the message's
 const PLACE = /^(?:file:\/\/)?(.*?)(?::(\d+))?(?::\d+)?$/;
 const DELETE = /\x7F/g; // a control character that JSON leaves as it is, and headers do not allow
 
@@ -109,7 +110,7 @@ function expanded(error) {
 }
 
 function framesOf(stack) {
-  return stack.split("\n").slice(1).map(frameOf);
+  return stack.split("\n").filter((line) => FRAME.test(line)).map(frameOf);
 }
 
 // "    at label (path:line:column)", or without a label and the brackets.
