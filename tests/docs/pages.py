@@ -5,12 +5,15 @@ The blocks of one group share a folder and are taken in the order of the page:
 
     file NAME        the block is the content of this file
     start            a command that starts an emulator; it lives until the group's end
+    serve            a command that runs a container; it takes calls at port 9000
     run [if PROGRAM] a shell script or Python program that must succeed; `if`: where there is one
     tests NAME       the block is a test file, whose tests must pass
     prints           what the run before it printed; `...` stands for anything in a line
     prints each      lines that are among those which the run before it printed
 
-Ports come from the kernel: 127.0.0.1:8080 in a block is put right before it is run.
+Ports come from the kernel: 127.0.0.1:8080 in a block is put right before it is run, and 9000 in
+that of a group whose name begins with `container-`. Such a group has an engine, named docker too;
+where it has other images to build it takes minutes.
 """
 
 from __future__ import annotations
@@ -20,21 +23,33 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.error import HTTPError
+from urllib.request import ProxyHandler, build_opener
 
 from tests.support.emulator import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from rie.artifacts.engine import Engine
+
 ROOT = Path(__file__).parents[2]
-PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+PAGES = (
+    ROOT / "README.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted(ROOT.glob("layers/*/README.md")),
+    *sorted(ROOT.glob("examples/*/*/README.md")),
+)
 LIMIT = 30.0  # seconds for anything that a page tells its reader to run
+BUILD_LIMIT = 600.0  # and where it builds images
+CONTAINERS = "container-"
 
 _BLOCK = re.compile(
     r"^<!-- test (?P<group>[\w-]+): (?P<what>.+?) -->\n+```(?P<language>\w*)\n(?P<text>.*?)^```$",
@@ -42,6 +57,7 @@ _BLOCK = re.compile(
 )
 _SHELLS = {"sh", "bash"}
 _USUAL_ADDRESS = "127.0.0.1:8080"
+_CONTAINERS_PORT = "9000"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +75,13 @@ def groups() -> dict[str, list[Block]]:
     for page in PAGES:
         for match in _BLOCK.finditer(page.read_text("utf-8")):
             block = Block(match["language"], match["text"], tuple(match["what"].split()))
-            found.setdefault(f"{page.name} {match['group']}", []).append(block)
+            found.setdefault(f"{title(page)} {match['group']}", []).append(block)
     return found
+
+
+def title(page: Path) -> str:
+    """Name a page: `layers.md`, `layers/exec/README.md`."""
+    return page.name if page.parent in {ROOT, ROOT / "docs"} else str(page.relative_to(ROOT))
 
 
 class Reader:
@@ -69,6 +90,8 @@ class Reader:
     def __init__(self, folder: Path, life: ExitStack) -> None:
         self._folder = folder
         self._life = life
+        self._limit = LIMIT
+        self._port = _CONTAINERS_PORT
         self._address = _USUAL_ADDRESS
         self._printed = ""
         self._variables = {
@@ -79,6 +102,23 @@ class Reader:
             "AWS_SECRET_ACCESS_KEY": "any",
             "AWS_DEFAULT_REGION": "us-east-1",
         }
+
+    def take_engine(self, engine: Engine) -> None:
+        """Build and run containers with this engine."""
+        bin_folder = self._folder.parent / f"{self._folder.name}-bin"
+        bin_folder.mkdir()
+        docker = bin_folder / "docker"
+        docker.write_text(f'#!/bin/sh\nexec {engine.program} "$@"\n')
+        docker.chmod(0o755)
+        self._variables |= {
+            **engine.environ,
+            "PATH": f"{bin_folder}:{self._variables['PATH']}",
+            "RIE_ENGINE": engine.name,
+        }
+        self._limit = BUILD_LIMIT
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self._port = str(probe.getsockname()[1])
 
     def do(self, block: Block) -> None:
         match block.words:
@@ -91,6 +131,8 @@ class Reader:
                 self._run(Block("sh", f"python -m pytest -W error {name}\n", ()))
             case ("start",):
                 self._start(block)
+            case ("serve",):
+                self._serve(block)
             case ("run",):
                 self._run(block)
             case ("run", "if", program):
@@ -112,7 +154,7 @@ class Reader:
             env=self._variables,
             capture_output=True,
             text=True,
-            timeout=LIMIT,
+            timeout=self._limit,
             check=False,
         )
         assert result.returncode == 0, f"{block.text}\n{result.stdout}\n{result.stderr}"
@@ -134,8 +176,17 @@ class Reader:
         self._address = url.removeprefix("http://")
         self._variables["RIE_ENDPOINT"] = url
 
+    def _serve(self, block: Block) -> None:
+        process = self._life.enter_context(
+            _started(self._command(block), self._folder, self._variables)
+        )
+        url = f"http://127.0.0.1:{self._port}/ping"
+        wait_until(lambda: process.poll() is not None or _answers(url), "the container")
+        assert process.poll() is None, f"ended: {block.text}"
+
     def _command(self, block: Block) -> list[str]:
         text = block.text.replace(_USUAL_ADDRESS, self._address)
+        text = re.sub(rf"\b{_CONTAINERS_PORT}\b", self._port, text)
         if block.language in _SHELLS:
             return ["bash", "-euo", "pipefail", "-c", text]
         assert block.language == "python", f"cannot run {block.language!r}"
@@ -145,10 +196,12 @@ class Reader:
         return shutil.which(program, path=self._variables["PATH"]) is not None
 
 
-def follow(blocks: list[Block], folder: Path) -> None:
+def follow(blocks: list[Block], folder: Path, engine: Engine | None = None) -> None:
     """Do what the blocks say; end what they started."""
     with ExitStack() as life:
         reader = Reader(folder, life)
+        if engine is not None:
+            reader.take_engine(engine)
         for block in blocks:
             reader.do(block)
 
@@ -168,6 +221,16 @@ def _started(
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
                 raise
+
+
+def _answers(url: str) -> bool:
+    try:
+        with build_opener(ProxyHandler({})).open(url, timeout=LIMIT):
+            return True
+    except HTTPError:
+        return True  # whatever it says, it takes calls
+    except OSError:
+        return False
 
 
 def _pattern(text: str) -> re.Pattern[str]:

@@ -9,15 +9,25 @@ from urllib.parse import unquote
 
 import pytest
 
-from tests.docs.pages import PAGES, ROOT, Block, follow, groups
+from tests.docs.pages import CONTAINERS, PAGES, ROOT, Block, follow, groups, title
+from tests.support import containers
 
 MORE_PAGES = (ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md")
 GROUPS = groups()
 
 
-@pytest.mark.parametrize("name", GROUPS)
+IN_CONTAINERS = [name for name in GROUPS if name.split()[1].startswith(CONTAINERS)]
+
+
+@pytest.mark.parametrize("name", [name for name in GROUPS if name not in IN_CONTAINERS])
 def test_the_examples_of_a_page_run(name: str, tmp_path: Path) -> None:
     follow(GROUPS[name], tmp_path)
+
+
+@pytest.mark.matrix
+@pytest.mark.parametrize("name", IN_CONTAINERS)
+def test_the_examples_of_a_page_about_containers_run(name: str, tmp_path: Path) -> None:
+    follow(GROUPS[name], tmp_path, containers.engine())
 
 
 def test_the_readme_has_examples() -> None:
@@ -37,7 +47,7 @@ def test_what_an_example_prints_is_compared(tmp_path: Path) -> None:
         follow([run, Block("", "one\n3 ...\n", ("prints",))], tmp_path)
 
 
-@pytest.mark.parametrize("page", [*PAGES, *MORE_PAGES], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [*PAGES, *MORE_PAGES], ids=title)
 def test_links_lead_to_what_is_there(page: Path) -> None:
     links = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text("utf-8"))
 
@@ -46,7 +56,7 @@ def test_links_lead_to_what_is_there(page: Path) -> None:
     assert not missing
 
 
-@pytest.mark.parametrize("page", [*PAGES, *MORE_PAGES], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [*PAGES, *MORE_PAGES], ids=title)
 def test_sections_that_are_linked_to_exist(page: Path) -> None:
     links = re.findall(r"\]\(([^)#\s]*)#([^)\s]+)\)", page.read_text("utf-8"))
 
