@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"rie/layers/internal/launch"
 	"rie/layers/internal/program"
@@ -36,6 +37,11 @@ type worker struct {
 
 	mutex   sync.Mutex
 	waiting *expectation
+
+	writing sync.Mutex // held while an event is written
+	written int        // bytes of events, in its whole life
+	before  int        // of these, those before the last event
+	unread  int        // of these, what it has left in the pipe when it ended
 }
 
 // An expectation is somebody who waits for a message.
@@ -58,17 +64,28 @@ func (keeper *keeper) handle(invocation *runtimeapi.Invocation) ([]byte, *runtim
 	if err != nil {
 		return nil, runtimeapi.Failf("Runtime.UnmarshalError", "the event is not JSON: %v", err)
 	}
-	if keeper.worker.isGone() {
-		launch.Log("%s %s: starting it again", keeper.program.Name, program.HowItEnded(keeper.worker.command.ProcessState))
-		if failure := keeper.restart(); failure != nil {
+	for attempt := 1; ; attempt++ {
+		if failure := keeper.revive(); failure != nil {
 			return nil, failure
 		}
+		answer, failure := keeper.worker.ask(line, invocation.RequestID)
+		switch {
+		case failure == nil:
+			return answer.outcome()
+		case attempt == 2 || !keeper.worker.endedBeforeItRead():
+			return nil, failure
+		}
+		// It was about to end when the event came. No other process has seen the event.
 	}
-	answer, failure := keeper.worker.ask(line, invocation.RequestID)
-	if failure != nil {
-		return nil, failure
+}
+
+// revive starts a process again that has ended.
+func (keeper *keeper) revive() *runtimeapi.Failure {
+	if !keeper.worker.isGone() {
+		return nil
 	}
-	return answer.outcome()
+	launch.Log("%s %s: starting it again", keeper.program.Name, program.HowItEnded(keeper.worker.command.ProcessState))
+	return keeper.restart()
 }
 
 // restart starts the process, and waits for its word that it is ready, if it is to give one.
@@ -141,6 +158,10 @@ func (worker *worker) bury(readers *sync.WaitGroup) {
 	program.KillGroup(worker.command.Process)
 	worker.streams.finish()
 	readers.Wait()
+	_ = worker.streams.stdin.SetWriteDeadline(time.Unix(1, 0))
+	worker.writing.Lock()
+	worker.unread = program.Unread(worker.streams.stdin)
+	worker.writing.Unlock()
 	_ = worker.command.Wait() // its state says more than this error
 	worker.streams.close()
 	close(worker.ended)
@@ -151,11 +172,26 @@ func (worker *worker) writeEvents() {
 	for {
 		select {
 		case line := <-worker.events:
-			_, _ = worker.streams.stdin.Write(line) // it fails when the process dies, which is noticed
+			worker.write(line)
 		case <-worker.ended:
 			return
 		}
 	}
+}
+
+func (worker *worker) write(line []byte) {
+	worker.writing.Lock()
+	defer worker.writing.Unlock()
+	length, _ := worker.streams.stdin.Write(line) // it fails when the process dies, which is noticed
+	worker.written += length
+}
+
+// endedBeforeItRead tells of a process that is gone whether the last event is nothing to it: all
+// of it is still in the pipe.
+func (worker *worker) endedBeforeItRead() bool {
+	worker.writing.Lock()
+	defer worker.writing.Unlock()
+	return worker.written-worker.unread <= worker.before
 }
 
 func (worker *worker) ask(line []byte, requestID string) (message, *runtimeapi.Failure) {
@@ -163,6 +199,9 @@ func (worker *worker) ask(line []byte, requestID string) (message, *runtimeapi.F
 	worker.mutex.Lock()
 	worker.waiting = expected
 	worker.mutex.Unlock()
+	worker.writing.Lock()
+	worker.before = worker.written
+	worker.writing.Unlock()
 	select {
 	case worker.events <- line:
 	case <-worker.ended:

@@ -6,6 +6,7 @@ import (
 	"os"
 	"syscall"
 	"time"
+	"unsafe"
 )
 
 // A Pipe is the reading end of a program's output.
@@ -46,6 +47,19 @@ func (pipe *Pipe) Read(buffer []byte) (int, error) {
 		_ = pipe.file.SetReadDeadline(time.Time{})
 	}
 	return pipe.readWhatIsThere(buffer)
+}
+
+// Unread is how many bytes are in a pipe, of which this is the writing end.
+func Unread(writer *os.File) int {
+	connection, err := writer.SyscallConn()
+	if err != nil {
+		return 0
+	}
+	var length int32
+	_ = connection.Control(func(descriptor uintptr) {
+		_, _, _ = syscall.Syscall(syscall.SYS_IOCTL, descriptor, syscall.TIOCINQ, uintptr(unsafe.Pointer(&length)))
+	})
+	return int(length)
 }
 
 func (pipe *Pipe) readWhatIsThere(buffer []byte) (int, error) {
