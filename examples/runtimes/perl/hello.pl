@@ -40,5 +40,3 @@ sub about {
         memoryMb      => 0 + $context->{memory_limit_in_mb},
     };
 }
-
-1;

@@ -1,0 +1,2 @@
+-- A file that fails while it is loaded.
+error { type = "Broken", message = "broken while loading" }
