@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from rie.artifacts.context import assembled
+from rie.artifacts.dockerfile import stages
 from rie.artifacts.engine import Engine, EngineError, Image
 from rie.artifacts.errors import BuildError
 from rie.artifacts.recipe import Recipe, digest, recipe_of
@@ -82,7 +83,11 @@ class BaseImages:
 
     def build(self, name: str) -> Built:
         """Build one that comes with rie, unless it is there as it would be. Raises BuildError."""
-        return self._with_digest(recipe_of(name))[0]
+        return self.of(recipe_of(name))
+
+    def of(self, recipe: Recipe) -> Built:
+        """Build one by its recipe. Raises BuildError."""
+        return self._with_digest(recipe)[0]
 
     def _with_digest(self, recipe: Recipe) -> tuple[Built, str]:
         if recipe.name not in self._built:
@@ -104,8 +109,9 @@ class BaseImages:
 
 def build(folder: Path, tag: str, order: Order, *options: str) -> Built:
     """Build the Dockerfile of a folder. Raises BuildError, StepFailedError."""
-    arguments = [*_arguments(order), *options, "--tag", tag]
-    arguments += ["--file", str(folder / "Dockerfile"), str(folder)]
+    dockerfile = folder / "Dockerfile"
+    arguments = [*_arguments(order, dockerfile), *options, "--tag", tag]
+    arguments += ["--file", str(dockerfile), str(folder)]
     last_lines: deque[str] = deque(maxlen=_LAST_LINES)
     at: list[Step] = []
 
@@ -128,12 +134,12 @@ def build(folder: Path, tag: str, order: Order, *options: str) -> Built:
     return Built(tag, image, made=True)
 
 
-def _arguments(order: Order) -> list[str]:
+def _arguments(order: Order, dockerfile: Path) -> list[str]:
     """Return options that make the same bytes of the same inputs, in each engine's words."""
     engine = order.engine
     if engine.name == "podman":
         # Its own networks need what a machine may lack; apt needs no address of its own.
-        arguments = ["--format", "docker", "--timestamp", "0", "--network", "host"]
+        arguments = ["--format", _format(dockerfile), "--timestamp", "0", "--network", "host"]
     elif engine.has_buildkit():
         # A provenance would name the time of the build.
         arguments = ["--progress", "plain", "--provenance=false"]
@@ -147,3 +153,14 @@ def _arguments(order: Order) -> list[str]:
     for each in order.build_args:
         arguments += ["--build-arg", each]
     return arguments
+
+
+def _format(dockerfile: Path) -> str:
+    """Return podman's format of the image.
+
+    Docker's has the name of the container that it was built in, another one each time, but OCI's
+    does not know what these instructions say.
+    """
+    found = stages(dockerfile.read_text("utf-8", "replace"))
+    used = {each.name for stage in found for each in stage.instructions}
+    return "docker" if used & {"SHELL", "HEALTHCHECK", "ONBUILD"} else "oci"

@@ -20,7 +20,8 @@ ABOUT = """\
 Run an image as Lambda would: nothing but /tmp can be written to, an ordinary
 user without privileges, limits of memory and of processes. Invoke its function
 once, show the answer (stdout) and the log (stderr), end it, and remove the
-container. Says what a Lambda image must have and this one lacks.
+container. Says what a Lambda image must have and this one lacks; one that fails
+is invoked again with one bound less, to find which it does not stand.
 Exit status: 0 the function answered, 1 it failed, 2 it cannot be run."""
 
 
