@@ -31,6 +31,7 @@ from rie.artifacts.programs import Architecture
 from rie.artifacts.progress import SILENT, Progress
 from rie.artifacts.shipped import shipped
 from rie.artifacts.tree import Exclusion, Node, scan, unzipped
+from rie.artifacts.zip_directory import Entry
 
 _LAST_LINES = 5  # of a recipe's output, where it failed
 
@@ -94,8 +95,8 @@ def inspect(
             unzipped=unzipped(nodes) if nodes else opened.unzipped,
             files=sum(entry.kind != "folder" for entry in opened.entries.values()),
             sha256=digest,
-            top=_top(list(opened.entries)),
-            extensions=_extensions(list(opened.entries)),
+            top=_top(opened.entries),
+            extensions=_extensions(opened.entries),
             machines=architectures(nodes),
             findings=(*findings, *too_large_to_upload(size)),
         )
@@ -179,18 +180,20 @@ def _content(
     return nodes, check(nodes, Wanted("layer", architecture))
 
 
-def _top(entries: Sequence[str]) -> dict[str, int]:
+def _top(entries: Mapping[str, Entry]) -> dict[str, int]:
     found: dict[str, int] = {}
-    for name in entries:
-        first, slash, _ = name.partition("/")
-        found[first] = found.get(first, 0) + bool(slash or first not in {*LAYER_FOLDERS})
-    order = [*LAYER_FOLDERS, BOOTSTRAP]
-    known = [name for name in order if name in found]
-    return {name: found[name] for name in (*known, *sorted(found.keys() - order))}
+    for name, entry in entries.items():
+        first = name.partition("/")[0]
+        found[first] = found.get(first, 0) + (entry.kind != "folder")
+    known = [name for name in (*LAYER_FOLDERS, BOOTSTRAP) if name in found]
+    return {name: found[name] for name in (*known, *sorted(found.keys() - known))}
 
 
-def _extensions(entries: Sequence[str]) -> tuple[str, ...]:
-    inside = (
-        name.removeprefix("extensions/") for name in entries if name.startswith("extensions/")
+def _extensions(entries: Mapping[str, Entry]) -> tuple[str, ...]:
+    """Name what Lambda starts: the files right in the folder of extensions."""
+    files = sorted(name for name, entry in entries.items() if entry.kind != "folder")
+    return tuple(
+        inside
+        for folder, _, inside in (name.rpartition("/") for name in files)
+        if folder == "extensions"
     )
-    return tuple(sorted(name for name in inside if name and "/" not in name))

@@ -160,8 +160,8 @@ def test_it_is_an_error(tmp_path: Path, files: dict[str, str | bytes], expected:
         (
             {"src/a.py": ""},
             (
-                "has none of python, nodejs, java, ruby, bin, lib, extensions, bootstrap at its top, "
-                "where it is /opt; runtimes find nothing in it unless told: see docs/layers.md"
+                "has none of python, nodejs, java, ruby, bin, lib, extensions, bootstrap at its "
+                "top, where it is /opt; runtimes find nothing in it unless told: see docs/layers.md"
             ),
         ),
         (
@@ -198,15 +198,15 @@ def test_it_is_an_error(tmp_path: Path, files: dict[str, str | bytes], expected:
         (
             {"python/tool*": "#!/home/me/.venv/bin/python\n"},
             (
-                "python/tool: is for the interpreter /home/me/.venv/bin/python, which Lambda does not "
-                "have; name one that is there: #!/usr/bin/env NAME"
+                "python/tool: is for the interpreter /home/me/.venv/bin/python, which Lambda does "
+                "not have; name one that is there: #!/usr/bin/env NAME"
             ),
         ),
         (
             {"python/deep/tool*": "#!/bin/sh\r\n"},
             (
-                "python/deep/tool: has Windows line ends (CRLF), so that its interpreter is not found; "
-                "sed -i 's/\\r$//' python/deep/tool"
+                "python/deep/tool: has Windows line ends (CRLF), so that its interpreter is not "
+                "found; sed -i 's/\\r$//' python/deep/tool"
             ),
         ),
     ],
@@ -298,8 +298,8 @@ def test_more_than_250_mb_are_an_error_that_names_the_largest(tmp_path: Path) ->
 
     assert said(found(tmp_path, {})) == [
         (
-            "error: is 250 MB unzipped, Lambda takes at most 250 MB; leave out what is not needed at "
-            "run time; the largest: lib/bigger 150 MB, lib/big 100 MB, lib/small 1 byte"
+            "error: is 250 MB unzipped, Lambda takes at most 250 MB; leave out what is not needed "
+            "at run time; the largest: lib/bigger 150 MB, lib/big 100 MB, lib/small 1 byte"
         )
     ]
 
