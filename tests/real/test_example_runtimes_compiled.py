@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.real.emulator import Function, emulator
+from tests.real.runtimes import EXAMPLES
 from tests.support.example_runtimes import ALL, BASH, JAVA, NODE, RUST, Example, deployed
 
 if TYPE_CHECKING:
@@ -69,6 +70,16 @@ def run(
 
 def test_it_greets(run: Callable[[str], Function]) -> None:
     assert run("greet").invoke({"name": "Ada"}).json() == {"greeting": "Hello, Ada!"}
+
+
+def test_it_greets_when_it_is_started_as_its_readme_says(example: Example, tmp_path: Path) -> None:
+    command = [*example.command, example.handler("greet")]
+
+    with emulator(command, task_root=deployed(example), directory=tmp_path) as function:
+        assert function.invoke({"name": "Ada"}).json() == {"greeting": "Hello, Ada!"}
+
+    readme = (EXAMPLES / example.name / "README.md").read_text()
+    assert f"$ rie run -- {' '.join(command)}\n" in readme
 
 
 def test_what_it_prints_is_in_the_log(run: Callable[[str], Function]) -> None:

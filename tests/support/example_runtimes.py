@@ -31,7 +31,7 @@ class Example:
     `files` are copied from its folder, `broken` from tests/real/functions; `broken_handler`
     is then a handler that fails while it is loaded. `no_name` is the type of the error that
     `greet` makes, `unknown` of that for a handler which does not exist. `trace`: whether an
-    error has a stack trace.
+    error has a stack trace. `command` is how its README starts it, but for the handler.
     """
 
     name: str
@@ -44,6 +44,7 @@ class Example:
     no_name: str = "NoName"
     unknown: str = "Runtime.HandlerNotFound"
     trace: bool = True
+    command: tuple[str, ...] = ("./bootstrap",)
 
     def handler(self, function: str) -> str:
         return self.handlers.format(self.echo if function == "echo" else function)
@@ -68,6 +69,7 @@ JAVA = Example(
     broken_handler="Defective.handler",
     no_name="IllegalArgumentException",
     unknown="NoSuchMethodException",
+    command=("java", "-cp", "classes", "Runtime"),
 )
 BASH = Example(
     name="bash",
