@@ -8,7 +8,9 @@ takes exactly one argument, the handler. What cannot be told is let pass.
 from __future__ import annotations
 
 import fnmatch
+import posixpath
 from collections.abc import Iterator, Mapping
+from glob import glob
 from pathlib import Path, PurePosixPath
 
 from rie.artifacts.dockerfile import Instruction, bases, filled_in, lineage, stages
@@ -146,10 +148,11 @@ class FunctionFolder:
         return parts[:-1] == ("/", "opt", "extensions")
 
     def _matches(self, source: str) -> list[Path]:
-        try:
-            return sorted(self._folder.glob(source.strip("/") or "."))
-        except (ValueError, NotImplementedError):  # a pattern that only the engine understands
-            return []
+        inside = posixpath.normpath(source.strip("/") or ".")
+        if inside == ".":
+            return [self._folder]
+        # A pattern that only the engine understands finds nothing.
+        return [self._folder / name for name in sorted(glob(inside, root_dir=self._folder))]
 
 
 def _module(language: str, handler: str) -> str:
