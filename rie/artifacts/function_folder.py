@@ -10,7 +10,6 @@ from __future__ import annotations
 import fnmatch
 import posixpath
 from collections.abc import Iterator, Mapping
-from glob import glob
 from pathlib import Path, PurePosixPath
 
 from rie.artifacts.dockerfile import Instruction, bases, filled_in, lineage, stages
@@ -151,8 +150,7 @@ class FunctionFolder:
         inside = posixpath.normpath(source.strip("/") or ".")
         if inside == ".":
             return [self._folder]
-        # A pattern that only the engine understands finds nothing.
-        return [self._folder / name for name in sorted(glob(inside, root_dir=self._folder))]
+        return sorted(self._folder.glob(inside))
 
 
 def _module(language: str, handler: str) -> str:

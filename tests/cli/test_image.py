@@ -109,17 +109,17 @@ def test_each_command_explains_itself(name: str, capfd: pytest.CaptureFixture[st
 
 
 @pytest.mark.parametrize(
-    ("config", "message"),
+    ("config", "machine", "message"),
     [
-        ("{}", "it has neither ENTRYPOINT nor CMD"),
-        ('{"Entrypoint": ["/lambda-entrypoint.sh"]}', "its CMD has 0 words"),
-        ('{"Cmd": ["x"]}', "it is made for amd64, to be run on arm64"),
+        ("{}", "amd64", "it has neither ENTRYPOINT nor CMD"),
+        ('{"Entrypoint": ["/lambda-entrypoint.sh"]}', "amd64", "its CMD has 0 words"),
+        ('{"Cmd": ["x"]}', "arm64", "it is made for amd64, to be run on arm64"),
     ],
 )
 def test_an_image_that_lambda_would_not_take_is_not_run(
-    config: str, message: str, tmp_path: Path
+    config: str, machine: str, message: str, tmp_path: Path
 ) -> None:
-    fake = fake_engine(tmp_path, info=Says("arm64"), image=Says(IMAGE.replace("{}", config)))
+    fake = fake_engine(tmp_path, info=Says(machine), image=Says(IMAGE.replace("{}", config)))
 
     with pytest.raises(BuildError, match=message):
         try_image(["a"], fake.environ)
