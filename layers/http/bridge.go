@@ -242,6 +242,13 @@ func (bridge *bridge) exchange(request *http.Request) (*http.Response, []byte, *
 		server.transport.CloseIdleConnections()
 	}
 	response, body, err, mayRepeat := bridge.attempt(request)
+	if err != nil && isRefused(err) && server.endsSoon() {
+		// It was about to end when the event came, and has not seen it.
+		if failure := server.revive(); failure != nil {
+			return nil, nil, failure
+		}
+		mayRepeat = true
+	}
 	if err != nil && mayRepeat {
 		again := request.Clone(context.Background())
 		again.Body, _ = request.GetBody()
@@ -277,9 +284,6 @@ func (bridge *bridge) attempt(request *http.Request) (response *http.Response, b
 	return response, body, err, false
 }
 
-// How long a process may take to be gone after its connections are.
-const dying = 500 * time.Millisecond
-
 // explain says what was behind an exchange that failed. The server's death is often the reason,
 // and noticed a little later than the connection's end.
 func (bridge *bridge) explain(request *http.Request, err error) *runtimeapi.Failure {
@@ -287,11 +291,9 @@ func (bridge *bridge) explain(request *http.Request, err error) *runtimeapi.Fail
 		return tooLarge("The server's answer has more than %d bytes", runtimeapi.MaxResponse)
 	}
 	server := bridge.server
-	select {
-	case <-server.ended:
+	if server.endsSoon() {
 		return runtimeapi.Failf(serverExited, "%s while it was to answer %s %s%s",
 			server.howItEnded(), request.Method, targetOf(request), server.last.Suffix())
-	case <-time.After(dying):
 	}
 	if isRefused(err) {
 		return runtimeapi.Failf("Function.ServerNotListening", "%s does not listen at %s any more, though it is running",

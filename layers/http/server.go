@@ -133,6 +133,18 @@ func (server *server) hasEnded() bool {
 	}
 }
 
+// How long a process may take to be gone after its connections are.
+const dying = 500 * time.Millisecond
+
+func (server *server) endsSoon() bool {
+	select {
+	case <-server.ended:
+		return true
+	case <-time.After(dying):
+		return false
+	}
+}
+
 func (server *server) howItEnded() string {
 	return fmt.Sprintf("%s %s", server.program.Name, program.HowItEnded(server.command.ProcessState))
 }

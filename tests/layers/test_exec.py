@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
+import subprocess
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -75,7 +77,7 @@ def test_no_output_is_an_empty_answer(once: Function) -> None:
 
 def test_the_invocation_is_described_in_variables(once: Function) -> None:
     context = json.dumps({"custom": {"key": "ž"}}).encode()
-    encoded = __import__("base64").b64encode(context).decode()
+    encoded = base64.b64encode(context).decode()
 
     answer = once.send(b'{"do": "context"}', client_context=encoded)
 
@@ -216,15 +218,18 @@ BAD_HANDLERS: list[tuple[str, str, int, str, str]] = [
     ("crlf.sh", "#!/bin/sh\r\necho\r\n", 0o755, "Runtime.HandlerNotExecutable", "sed -i"),
     ("text.sh", "echo\n", 0o755, "Runtime.HandlerNotExecutable", "#!/bin/bash"),
     ("none.sh", "#!/no/such/shell\n", 0o755, "Runtime.HandlerNotExecutable", "/no/such/shell"),
-    ("'open", "#!/bin/sh\n", 0o755, "Runtime.MalformedHandlerName", "is not closed"),
+    ("'open", "", 0o755, "Runtime.MalformedHandlerName", "is not closed"),
 ]
 
 
-@pytest.mark.parametrize(("name", "text", "mode", "kind", "remedy"), BAD_HANDLERS)
-def test_a_handler_that_cannot_be_run_is_an_init_error_that_says_why(  # noqa: PLR0913
-    tmp_path: Path, name: str, text: str, mode: int, kind: str, remedy: str
+@pytest.mark.parametrize("case", BAD_HANDLERS, ids=[case[0] for case in BAD_HANDLERS])
+def test_a_handler_that_cannot_be_run_is_an_init_error_that_says_why(
+    tmp_path: Path, case: tuple[str, str, int, str, str]
 ) -> None:
-    script(tmp_path, name if text and name[0] != "'" else "other", text, mode)
+    name, text, mode, kind, remedy = case
+    (tmp_path / "log").mkdir()
+    if text:
+        script(tmp_path, name, text, mode)
 
     with run(name, tmp_path / "log", task_root=tmp_path) as function:
         found, message = error_of(function.invoke(None))
@@ -263,7 +268,10 @@ def test_one_process_answers_line_by_line(kept: Function) -> None:
 
 
 def test_an_event_of_several_lines_is_one_line(kept: Function) -> None:
-    assert kept.send(b'{\n "a": [1,\r\n 2],\n "b": "x\\ny"\n}\n').json() == {"a": [1, 2], "b": "x\ny"}
+    assert kept.send(b'{\n "a": [1,\r\n 2],\n "b": "x\\ny"\n}\n').json() == {
+        "a": [1, 2],
+        "b": "x\ny",
+    }
 
 
 def test_the_invocation_is_described_beside_the_event(kept: Function) -> None:
@@ -286,9 +294,7 @@ def test_the_invocation_is_described_beside_the_event(kept: Function) -> None:
         ("a text", "HandlerError", "a text"),
     ],
 )
-def test_an_error_is_a_line_too(
-    kept: Function, said: object, kind: str, message: str
-) -> None:
+def test_an_error_is_a_line_too(kept: Function, said: object, kind: str, message: str) -> None:
     answer = kept.call("error", error=said)
 
     assert error_of(answer) == (kind, message)
@@ -391,11 +397,15 @@ def test_a_process_that_cannot_begin_is_an_init_error(
 
 
 def test_a_timeout_ends_the_process_and_another_answers_next(tmp_path: Path) -> None:
-    handler = script(tmp_path, "slow", """#!/bin/sh
+    handler = script(
+        tmp_path,
+        "slow",
+        """#!/bin/sh
 while read -r line; do
   case $line in *sleep*) sleep 600 ;; *) echo '{"result": 1}' ;; esac
 done
-""")
+""",
+    )
     options = ("--env=RIE_EXEC_MODE=lines", "--timeout=1")
 
     with run(handler.name, tmp_path / "log", *options, task_root=tmp_path) as function:
@@ -414,8 +424,6 @@ def test_five_hundred_lines_in_a_row(kept: Function) -> None:
 
 
 def test_without_a_runtime_api_it_says_who_starts_it() -> None:
-    import subprocess
-
     variables = {k: v for k, v in os.environ.items() if not k.startswith("AWS_")}
     ended = subprocess.run(
         [built("exec") / "bootstrap"], env=variables, capture_output=True, text=True, check=False

@@ -8,12 +8,11 @@ import sys
 import time
 
 
-def say(message):
+def say(message: object) -> None:
     sys.stdout.write(json.dumps(message) + "\n")
     sys.stdout.flush()
 
 
-count = 0
 if os.environ.get("RIE_EXEC_READY"):
     if os.environ.get("BROKEN") == "error":
         say({"error": {"errorType": "NoDatabase", "errorMessage": "it is not there"}})
@@ -22,11 +21,10 @@ if os.environ.get("RIE_EXEC_READY"):
         sys.stderr.write("no database\n")
         sys.exit(4)
     say({"ready": True})
-for line in sys.stdin:
+for count, line in enumerate(sys.stdin, 1):
     order = json.loads(line)
     event, context = order["event"], order["context"]
     do = event.get("do") if isinstance(event, dict) else None
-    count += 1
     if do == "count":
         say({"result": {"count": count, "process": os.getpid()}})
     elif do == "context":

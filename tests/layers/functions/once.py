@@ -13,13 +13,13 @@ do = event.get("do") if isinstance(event, dict) else None
 NAMES = ("AWS_LAMBDA_", "_X_AMZN_TRACE_ID")
 
 if do == "context":
-    print(json.dumps({k: v for k, v in os.environ.items() if k.startswith(NAMES)}))
+    json.dump({k: v for k, v in os.environ.items() if k.startswith(NAMES)}, sys.stdout)
 elif do == "bytes":
     sys.stdout.buffer.write(bytes.fromhex(event["hex"]))
 elif do == "big":
     sys.stdout.write('"' + "x" * (event["n"] - 2) + '"')
 elif do == "size":
-    print(len(payload))
+    sys.stdout.write(str(len(payload)))
 elif do == "exit":
     sys.stdout.write(event.get("stdout", ""))
     sys.stderr.write(event.get("stderr", ""))
@@ -31,9 +31,9 @@ elif do == "leave":
     # has left the process group.
     script = "while echo left-over 2>/dev/null; do :; done"
     child = subprocess.Popen(["sh", "-c", script], start_new_session=event["session"])
-    print(json.dumps({"pid": child.pid}))
+    sys.stdout.write(json.dumps({"pid": child.pid}) + "\n")
 elif do == "log":
     sys.stderr.write(event["text"])
-    print("null")
+    sys.stdout.write("null")
 else:
     sys.stdout.buffer.write(payload)
