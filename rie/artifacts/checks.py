@@ -28,6 +28,7 @@ BOOTSTRAP = "bootstrap"
 _EXTENSIONS = "extensions/"
 _HOMES = ("/home/", "/Users/", "/root/")
 _READ_AND_ENTER = stat.S_IROTH | stat.S_IXOTH
+_PYC_FLAGS = slice(4, 8)
 _LARGEST_SHOWN = 3
 _MOST_ALIKE = 5  # findings of one kind, where thousands of files may be alike
 
@@ -246,10 +247,35 @@ def _habits(nodes: Sequence[Node]) -> Iterator[Finding]:
         if inside:
             more = f" (and {len(inside) - 1} more)" if len(inside) > 1 else ""
             yield warning(inside[0], f"{what}{more}", remedy)
+    yield from _stale_caches(nodes)
+
+
+def _stale_caches(nodes: Sequence[Node]) -> Iterator[Finding]:
+    """Find what Python compiled for files of a certain time: in an archive they have another."""
+    folders = {
+        node.name.rpartition("/")[0]: None
+        for node in nodes
+        if node.kind == "file" and node.name.endswith(".pyc") and _goes_by_time(node)
+    }
+    if folders:
+        first, *others = folders
+        more = f" (and {len(others)} more)" if others else ""
+        yield warning(
+            first,
+            f"has what Python compiled, for files of another time{more}, and would not use",
+            "leave it out, or compile with --invalidation-mode unchecked-hash",
+        )
+
+
+def _goes_by_time(node: Node) -> bool:
+    """Whether the file is valid for a time of its source, rather than for its content: PEP 552."""
+    if node.trouble:
+        return False
+    with explained(node.source), node.source.open("rb") as file:
+        return file.read(_PYC_FLAGS.stop)[_PYC_FLAGS] == bytes(4)
 
 
 _UNINTENDED = (
-    ("__pycache__", "is Python's cache, stale once its files have other times", "leave it out"),
     (".git", "is a repository's history", "leave it out"),
     (".venv", "is a virtual environment, of no use on Lambda", "leave it out"),
     (".DS_Store", "is macOS's note on a folder", "leave it out"),

@@ -16,7 +16,7 @@ from rie.artifacts.programs import ARCHITECTURES
 from rie.artifacts.progress import Progress, on_terminal
 from rie.commands.command import Command
 from rie.commands.printing import to_stdout
-from rie.commands.telling import lines, make
+from rie.commands.telling import files_in_words, lines, make
 from rie.options import Option, UsageError, boolean, choice, read, text
 
 OVERVIEW = """\
@@ -183,7 +183,10 @@ def _as_table(path: str, found: layer.Contents) -> str:
 def _rows(found: layer.Contents) -> Iterator[tuple[str, str]]:
     limit = size_in_words(UNZIPPED)
     yield "zipped", size_in_words(found.zipped)
-    yield "unzipped", f"{size_in_words(found.unzipped)} of {limit}, in {found.files} files"
+    yield (
+        "unzipped",
+        f"{size_in_words(found.unzipped)} of {limit}, in {files_in_words(found.files)}",
+    )
     yield "CodeSha256", found.code_sha256
     yield "sha256", found.sha256.hex()
     counted = (

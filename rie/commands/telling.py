@@ -39,6 +39,11 @@ def lines(findings: Sequence[Finding], stream: TextIO | None) -> str:
     return "".join(f"{_severity(each, stream)}: {each}\n" for each in findings)
 
 
+def files_in_words(count: int) -> str:
+    """Return a number of files as it is said."""
+    return f"{count} file{'' if count == 1 else 's'}"
+
+
 def _severity(finding: Finding, stream: TextIO | None) -> str:
     if stream is None or not stream.isatty() or os.environ.get("NO_COLOR"):
         return finding.severity
@@ -57,8 +62,8 @@ def _told(target: str, refused: FindingsError) -> CommandError | BuildError:
 
 
 def _line(packed: Packed) -> str:
-    files = f"{packed.files} file{'s' if packed.files != 1 else ''}"
     return (
-        f"{shown(str(packed.path))}: {files}, {size_in_words(packed.unzipped)} unzipped, "
+        f"{shown(str(packed.path))}: {files_in_words(packed.files)}, "
+        f"{size_in_words(packed.unzipped)} unzipped, "
         f"{size_in_words(packed.zipped)} zipped, CodeSha256 {packed.code_sha256}\n"
     )

@@ -174,10 +174,11 @@ def test_it_is_an_error(tmp_path: Path, files: dict[str, str | bytes], expected:
             "python: is a file, where a folder is looked for; make it a folder",
         ),
         (
-            {"python/__pycache__/a.pyc": "", "python/b/__pycache__/c.pyc": ""},
+            {"python/__pycache__/a.pyc": bytes(16), "python/b/__pycache__/c.pyc": bytes(16)},
             (
-                "python/__pycache__: is Python's cache, stale once its files have other times "
-                "(and 1 more); leave it out"
+                "python/__pycache__: has what Python compiled, for files of another time (and 1 "
+                "more), and would not use; "
+                "leave it out, or compile with --invalidation-mode unchecked-hash"
             ),
         ),
         ({"lib/.git/HEAD": ""}, "lib/.git: is a repository's history; leave it out"),
@@ -221,6 +222,7 @@ def test_it_is_a_warning(tmp_path: Path, files: dict[str, str | bytes], expected
     [
         {"python/a.py*": "import os\n"},  # executable by accident, and started by nobody
         {"python/pkg/mac.so": b"\xcf\xfa\xed\xfe" + bytes(40)},  # wheels carry such along
+        {"python/__pycache__/by_hash.pyc": b"\xa7\r\r\n\x01\0\0\0" + bytes(8)},
         {"python/pkg/cli.exe*": b"MZ" + bytes(40)},
         {"java/lib/A.class*": b"\xca\xfe\xba\xbe" + bytes(40)},
         {"lib/data.bin": elf(183)},  # neither executable nor a library
@@ -237,7 +239,7 @@ def test_everything_is_found_at_once_errors_first(tmp_path: Path) -> None:
         "bootstrap": "#!/bin/sh\r\n",
         "extensions/a*": elf(183),
         "lib/out@": "/x",
-        "python/__pycache__/a.pyc": "",
+        "python/__pycache__/a.pyc": bytes(16),
     }
 
     findings = found(tmp_path, files)

@@ -114,7 +114,7 @@ def test_many_errors_are_a_line_each_and_a_last_one(tmp_path: Path) -> None:
         "bootstrap*": "#!/bin/sh\r\n",
         "extensions/e*": elf(183),
         "lib/l@": "/etc",
-        "lib/__pycache__/x": "",
+        "lib/__pycache__/x.pyc": bytes(16),
     }
     make(tmp_path / "a", files)
 
