@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-OURS = ("node", str(ROOT / "images/node/runtime/index.mjs"))
+OURS = ("node", str(ROOT / "images/node/runtime/index.cjs"))
 OFFICIAL = ("node", str(NODE_CLIENT / "index.mjs"))
 # The official client crashes at a reply that has no content type.
 THE_END = b"HTTP/1.1 500 X\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"

@@ -59,7 +59,7 @@ NODE = Runtime(
 )
 OUR_NODE = Runtime(
     name="node",
-    command=("node", str(ROOT / "images/node/runtime/index.mjs")),
+    command=("node", str(ROOT / "images/node/runtime/index.cjs")),
     task_root=FUNCTIONS / "node",
     trace="trace",
     tools=("node",),
