@@ -24,6 +24,7 @@ from tests.artifacts.trees import SCRIPT, contents, make, names
 from tests.artifacts.zips import Raw, deflated, saved
 from tests.support.emulator import wait_until
 from tests.support.raw_http import LIMIT
+from tests.support.rie_process import ROOT
 
 APP: dict[str, str | bytes] = {"bootstrap*": SCRIPT, "lib/mod.py": "x = 1\n", "l@": "bootstrap"}
 
@@ -401,3 +402,15 @@ def test_a_lock_is_waited_for_without_an_end(tmp_path: Path) -> None:
 def _waits_for_a_lock(pid: int) -> bool:
     lines = Path("/proc/locks").read_text().splitlines()
     return any("->" in line and f" {pid} " in line for line in lines)
+
+
+def test_the_page_says_how_to_remove_it_all(tmp_path: Path) -> None:
+    page = (ROOT / "docs/layers.md").read_text("utf-8")
+    command = page.partition("when nothing runs,\n\n```sh\n")[2].partition("```")[0]
+    Unpacked(tmp_path / "rie").code(packed(tmp_path, "a.zip", APP))
+
+    environ = {"PATH": os.environ["PATH"], "XDG_CACHE_HOME": str(tmp_path)}
+    subprocess.run(["sh", "-c", command], env=environ, check=True)
+
+    assert command
+    assert not (tmp_path / "rie").exists()
