@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import threading
@@ -27,6 +28,7 @@ NAMES: tuple[Name, ...] = ("podman", "docker")
 CALL_LIMIT = 120.0  # a call that starts, stops or asks; far more than any takes
 BUILD_LIMIT = 3600.0  # a build
 
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _INSTALL = "install podman (Debian, Ubuntu: apt-get install podman) or docker"
 
 
@@ -188,6 +190,6 @@ def _which(name: Name, environ: Mapping[str, str]) -> Path | None:
 def _lines(stream: IO[bytes] | None, line: Callable[[str], None]) -> Iterator[str]:
     assert stream is not None  # noqa: S101 - it was asked for
     for raw in stream:
-        text = raw.decode(errors="replace").rstrip("\r\n")
+        text = _COLOUR.sub("", raw.decode(errors="replace")).rstrip("\r\n")
         line(text)
         yield text

@@ -28,7 +28,6 @@ Prints the image's name and its size.
 Exit status: 0 built, 1 a step of a Dockerfile failed, 2 cannot be built."""
 
 _MEGABYTE = 1_000_000
-_TICK = 1.0  # seconds between two looks at the clock
 
 
 def build_argument(value: str) -> str:
@@ -52,11 +51,11 @@ OPTIONS: tuple[Option, ...] = (
     ENGINE,
     ARCHITECTURE,
     Option(
-        name="no-cache",
+        name="cache",
         parse=boolean,
         switch=True,
-        help="Carry out each step anew, whatever is there.",
-        default="no",
+        help="Leave out steps, and base images, whose results are there already.",
+        default="yes",
         variable="",
     ),
     Option(
@@ -87,7 +86,7 @@ def build(argv: Sequence[str], environ: Mapping[str, str]) -> int:
         order = image.Order(
             engine=chosen,
             architecture=values.get("architecture") or image.own_architecture(chosen),
-            cached=not values.get("no_cache"),
+            cached=values.get("cache", True),
             build_args=values.get("build_arg", ()),
             report=report,
         )

@@ -102,6 +102,15 @@ def test_a_build_that_hangs_is_ended_and_its_lines_have_come(tmp_path: Path) -> 
     assert lines[0] == "STEP 1/2: FROM x"
 
 
+def test_lines_come_without_the_colours_of_the_old_builder(tmp_path: Path) -> None:
+    fake = fake_engine(tmp_path, build=Says("\x1b[91mE: no\x1b[0m"))
+    lines: list[str] = []
+
+    find(None, fake.environ).follow("build", line=lines.append)
+
+    assert lines[0] == "E: no"
+
+
 def test_an_image_is_told_as_the_engine_knows_it(tmp_path: Path) -> None:
     fake = fake_engine(tmp_path, image=Says(stdout=IMAGE))
 

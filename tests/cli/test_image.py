@@ -53,6 +53,20 @@ def test_a_step_that_fails_gives_status_1(
     )
 
 
+def test_steps_are_carried_out_anew_when_that_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake = fake_engine(tmp_path, info=Says("amd64"), image=Says(IMAGE))
+    use(fake, monkeypatch)
+    folder = str(make_folder(tmp_path / "function"))
+
+    for options in ([], ["--no-cache"]):
+        assert main(["image", "build", *options, folder]) == 0
+
+    asked = ["--no-cache" in call for call in fake.calls if call[0] == "build"]
+    assert asked == [False, True]
+
+
 def test_without_an_engine_nothing_can_be_built(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
