@@ -10,6 +10,7 @@ A step of the Dockerfile beside it: runs on Debian, where everything is at hand.
 
 from __future__ import annotations
 
+import json
 import marshal
 import os
 import re
@@ -45,38 +46,81 @@ UNCHECKED = (1).to_bytes(4, "little")
 COMPILER_FLAGS = ("-std=gnu11", "-O2", "-Wall", "-Wextra", "-Wconversion", "-s", "-static")
 
 
+class Code:
+    """Modules and other code, put one behind the other; start.py reads it."""
+
+    def __init__(self) -> None:
+        self._content = bytearray()
+        self._modules: dict[str, tuple[str, int, int]] = {}
+        self._generated: dict[str, tuple[int, int]] = {}
+
+    def add(self, place: Path, source: bytes, seen_as: str = "") -> None:
+        """Add a module; `place` is where it would be, below the folder of libraries."""
+        parts = place.with_suffix("").parts[2 if "site-packages" in place.parts else 1 :]
+        name = ".".join(parts).removesuffix(".__init__")
+        code = compiled(source, seen_as or str(Path(*parts).with_suffix(".py")))
+        self._modules[name] = (str(place.with_suffix(".pyc")), *self._put(code))
+
+    def add_generated(self, source: str) -> None:
+        """Add what a module has compiled when it is imported."""
+        self._generated[source] = self._put(compiled(source.encode(), "<string>"))
+
+    def write(self, folder: Path) -> None:
+        """Write it down, and where each piece is."""
+        (folder / "code").write_bytes(self._content)
+        (folder / "index").write_bytes(marshal.dumps((self._modules, self._generated)))
+
+    def _put(self, code: bytes) -> tuple[int, int]:
+        self._content += code
+        return len(self._content) - len(code), len(code)
+
+
 def main(target: Path) -> None:
     """Fill `target`, whose parent is there."""
     libraries = target / "lib"
-    standard = libraries / PYTHON
-    packages = standard / "site-packages"
-    copy(Path(sys.executable).resolve(), target / "bin" / PYTHON)
-    put_standard_library(standard)
+    packages = libraries / PYTHON / "site-packages"
+    interpreter = target / "bin" / PYTHON
+    copy(Path(sys.executable).resolve(), interpreter)
+    code = Code()
+    put_standard_library(code, libraries)
     for wheel in sorted((HERE / "wheels").glob("*.whl")):
-        put_wheel(wheel, packages)
-    put_package(HERE / "rie", packages / "rie")
-    compile_to(HERE / "start.py", libraries / "start.pyc", seen_as="start.py")
-    compile_to(HERE / "ssl.py", standard / "ssl.pyc", seen_as="ssl.py")
-    link(target, libraries)
+        put_wheel(code, wheel, packages)
+    put_package(code, HERE / "rie", packages / "rie")
+    put_file(libraries / "start.pyc", (HERE / "start.py").read_bytes())
+    link(target, interpreter, libraries)
+    code.write(libraries)
+    foreseen = said(str(interpreter), "-I", "-S", "-B", str(HERE / "foresee.py"), str(libraries))
+    for source in json.loads(foreseen):
+        code.add_generated(source)
+    code.write(libraries)
     macros = (f'-DFOLDER="{target}"', f'-DPYTHON="{PYTHON}"')
     build_c(target / "aws-lambda-rie", HERE / "starter.c", macros=macros)
     (target / "rie").symlink_to("aws-lambda-rie")
     settle(target)
 
 
-def put_standard_library(into: Path) -> None:
-    """Compile the modules in Python, copy those in C."""
+def put_standard_library(code: Code, libraries: Path) -> None:
+    """Add the modules in Python, copy those in C; those that a start begins with are files."""
     left_out = words_of(HERE / "left_out.txt")
     for source in sorted(STDLIB.rglob("*.py")):
         path = source.relative_to(STDLIB)
-        if path.parts[0].removesuffix(".py") in left_out or "-packages" in path.parts[0]:
+        top = path.parts[0].removesuffix(".py")
+        if top in left_out or "-packages" in top:
             continue
-        if path.parts[0] == "encodings" and path.stem not in ENCODINGS:
+        content = source.read_bytes()
+        if top in {"encodings", "os"}:  # by the latter the interpreter knows its folder
+            if top == "os" or path.stem in ENCODINGS:
+                put_file(libraries / PYTHON / path.with_suffix(".pyc"), content)
             continue
-        compile_to(source, into / path.with_suffix(".pyc"), seen_as=f"{PYTHON}/{path}")
+        if (HERE / "stand_ins" / path).exists():
+            path = path.with_name(f"_{path.name}")
+        code.add(PYTHON / path, content)
+    for source in sorted((HERE / "stand_ins").glob("*.py")):
+        code.add(Path(PYTHON, source.name), source.read_bytes())
     suffix = sysconfig.get_config_var("EXT_SUFFIX")
     for name in sorted(EXTENSIONS):
-        copy(STDLIB / "lib-dynload" / f"{name}{suffix}", into / "lib-dynload" / f"{name}{suffix}")
+        place = Path("lib-dynload", f"{name}{suffix}")
+        copy(STDLIB / place, libraries / PYTHON / place)
 
 
 def words_of(file: Path) -> set[str]:
@@ -85,45 +129,44 @@ def words_of(file: Path) -> set[str]:
     return {word for line in lines if not line.startswith("#") for word in line.split()}
 
 
-def put_wheel(wheel: Path, into: Path) -> None:
-    """Unpack what runs: modules, compiled, and programs; and the licences."""
+def put_wheel(code: Code, wheel: Path, packages: Path) -> None:
+    """Add what runs: modules in Python and in C; and the licences."""
     with zipfile.ZipFile(wheel) as archive:
         for name in archive.namelist():
             if name.endswith(".so") or (name.split("/")[-1] in LICENCES):
-                place = into / name
+                place = packages / name
                 place.parent.mkdir(parents=True, exist_ok=True)
                 place.write_bytes(archive.read(name))
             elif name.endswith(".py") and not name.endswith("_testbase.py"):
-                put_code(archive.read(name), into / Path(name).with_suffix(".pyc"), name)
+                code.add(Path(PYTHON, "site-packages", name), archive.read(name))
 
 
-def put_package(source: Path, into: Path) -> None:
-    """Compile our own package, in both languages."""
+def put_package(code: Code, source: Path, place: Path) -> None:
+    """Add our own package, in both languages."""
     for each in sorted(source.rglob("*.py")):
-        path = each.relative_to(source)
-        compile_to(each, into / path.with_suffix(".pyc"), seen_as=f"rie/{path}")
+        path = Path(PYTHON, "site-packages", "rie", each.relative_to(source))
+        code.add(path, each.read_bytes())
     native = source / "sandbox/native"
-    build_c(into / "sandbox/native/launcher", *sorted(native.glob("*.c")))
+    build_c(place / "sandbox/native/launcher", *sorted(native.glob("*.c")))
 
 
-def compile_to(source: Path, place: Path, seen_as: str) -> None:
-    """Compile a module; `seen_as` is what tracebacks call it."""
-    put_code(source.read_bytes(), place, seen_as)
-
-
-def put_code(source: bytes, place: Path, seen_as: str) -> None:
+def put_file(place: Path, source: bytes) -> None:
     """Write the bytecode of a module, which is never compared with a source."""
-    code = compile(source, seen_as, "exec", dont_inherit=True, optimize=2)
     place.parent.mkdir(parents=True, exist_ok=True)
-    place.write_bytes(b"".join((MAGIC_NUMBER, UNCHECKED, bytes(8), marshal.dumps(code))))
+    head = MAGIC_NUMBER + UNCHECKED + bytes(8)
+    place.write_bytes(head + compiled(source, place.with_suffix(".py").name))
 
 
-def link(target: Path, libraries: Path) -> None:
+def compiled(source: bytes, seen_as: str) -> bytes:
+    """Compile; tracebacks call it `seen_as`. Nobody reads docstrings here."""
+    return marshal.dumps(compile(source, seen_as, "exec", dont_inherit=True, optimize=2))
+
+
+def link(target: Path, interpreter: Path, libraries: Path) -> None:
     """Bring all libraries along, and have every program look for them there and nowhere else.
 
     By DT_RPATH, which comes before the LD_LIBRARY_PATH of the image; DT_RUNPATH comes after it.
     """
-    interpreter = target / "bin" / PYTHON
     programs = [interpreter, *sorted(target.rglob("*.so"))]
     needed = {library for program in programs for library in needs(program)}
     for library in sorted(needed):
@@ -171,7 +214,7 @@ def settle(target: Path) -> None:
 
 def said(*command: str) -> str:
     """Return what a program prints."""
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
 
 
 def run(*command: str) -> None:

@@ -1,26 +1,87 @@
 """What the starter (starter.c) has the interpreter run: the program of rie that is named first.
 
-It undoes what the starter did for the interpreter's sake before the emulator reads its variables.
+The emulator is to be there when the function is, and most of a start is importing: so modules
+come out of one file, whose index tells where each is, and what dataclasses would compile is in it
+compiled. make_folder.py writes both.
 """
 
-from __future__ import annotations
-
+import gc
+import marshal
 import os
-import signal
 import sys
 
-HERE = os.path.dirname(__file__)  # noqa: PTH120 - pathlib takes its time
-SITE = f"{HERE}/python{sys.version_info[0]}.{sys.version_info[1]}/site-packages"
+HERE = __file__.rpartition("/")[0]
+STANDARD = f"{HERE}/python{sys.version_info[0]}.{sys.version_info[1]}"
+PACKAGES = f"{STANDARD}/site-packages"
 ASIDE = "RIE_ASIDE_"
-HELD = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 EXIT_USAGE = 2
+
+# Objects made before the collector looks for garbage; there are many in a start, and none is any.
+THRESHOLD = 20_000
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from importlib.machinery import ModuleSpec
+    from types import CodeType, ModuleType
+else:
+    ModuleSpec = type(sys.__spec__)  # importlib.machinery is yet to be found
+
+
+class Modules:
+    """Finds modules by the index, and loads them. Those in C are found in their folders."""
+
+    def __init__(self, code: str, index: str) -> None:
+        self._code = code
+        with open(index, "rb") as file:  # noqa: PTH123 - pathlib is a module yet to be imported
+            self._modules, self._generated = marshal.load(file)  # noqa: S302 - our own
+
+    def find_spec(self, name: str, *_: object) -> "ModuleSpec | None":
+        """Say where a module is; None where it is none of ours."""
+        found = self._modules.get(name)
+        if found is None:
+            return None
+        place, _, _ = found
+        spec = ModuleSpec(name, self, origin=f"{HERE}/{place}")  # type: ignore[arg-type]
+        spec.has_location = True
+        if place.endswith("/__init__.pyc"):
+            spec.submodule_search_locations = [f"{HERE}/{place}".rpartition("/")[0]]
+        return spec
+
+    def create_module(self, spec: "ModuleSpec") -> None:
+        """Leave it to the import system."""
+
+    def exec_module(self, module: "ModuleType") -> None:
+        """Run the module's code."""
+        _, offset, size = self._modules[module.__name__]
+        exec(self._load(offset, size), module.__dict__)  # noqa: S102 - that is what importing is
+
+    def execute(self, source: str, *scopes: dict[str, object]) -> None:
+        """Do as exec, with what was compiled ahead."""
+        found = self._generated.get(source)
+        exec(self._load(*found) if found else source, *scopes)  # noqa: S102 - as above
+
+    def _load(self, offset: int, size: int) -> "CodeType":
+        # Not kept open: it could be one of the first three, where those are closed.
+        file = os.open(self._code, os.O_RDONLY | os.O_CLOEXEC)
+        code: CodeType = marshal.loads(os.pread(file, size, offset))  # noqa: S302 - our own
+        os.close(file)
+        return code
+
+
+class Signatures:
+    """What dataclasses asks inspect for, to put it into docstrings that nobody reads."""
+
+    @staticmethod
+    def signature(_: type) -> str:
+        """Say nothing."""
+        return ""
 
 
 def main() -> int:
     """Run the program, and return its exit status."""
-    sys.path.append(SITE)
-    for name in [each for each in os.environ if each.startswith(ASIDE)]:
-        os.environ[name.removeprefix(ASIDE)] = os.environ.pop(name)
+    gc.set_threshold(THRESHOLD)
+    equip(Modules(f"{HERE}/code", f"{HERE}/index"))
+    put_back()
     let_signals_in()
     program = sys.argv[0] = sys.argv.pop(1)
     from rie import __main__ as programs  # noqa: PLC0415 - only now can it be found
@@ -33,13 +94,32 @@ def main() -> int:
         return explain(program, error.name)
 
 
+def equip(modules: Modules) -> None:
+    """Have the import system ask for modules there, before it looks into folders."""
+    sys.path[:] = [f"{STANDARD}/lib-dynload"]
+    sys.meta_path.insert(2, modules)  # after what is built in
+    import dataclasses  # noqa: PLC0415 - as above
+
+    dataclasses.exec = modules.execute  # type: ignore[attr-defined]
+    dataclasses.inspect = Signatures  # type: ignore[attr-defined]
+
+
+def put_back() -> None:
+    """Undo what the starter did to variables for the interpreter's sake."""
+    for name in [each for each in os.environ if each.startswith(ASIDE)]:
+        os.environ[name.removeprefix(ASIDE)] = os.environ.pop(name)
+
+
 def let_signals_in() -> None:
     """Take those that have come since the starter: nothing has been started that must be ended.
 
     Later ones are the program's, which has its own handlers. SIGINT has Python's.
     """
-    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD)
+    import signal  # noqa: PLC0415 - as above
+
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))  # not by an exception: see rie/cli.py
+    held = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, held)
 
 
 def explain(program: str, lacking: str | None) -> int:
