@@ -76,6 +76,7 @@ static void append_member(struct buffer *body, const char *name, const char *tex
 static bool about(const struct buffer *event, const struct context *context,
                   struct answer *answer)
 {
+    const char *memory = getenv("AWS_LAMBDA_FUNCTION_MEMORY_SIZE");
     struct buffer *body = &answer->body;
     (void)event;
     append_format(body, "{");
@@ -87,7 +88,7 @@ static bool about(const struct buffer *event, const struct context *context,
     append_format(body, "\"remainingMs\":%lld,", remaining_ms(context));
     append_format(body, "\"clientContext\":%s,",
                   context->client_context ? context->client_context : "null");
-    append_format(body, "\"memoryMb\":%s}", getenv("AWS_LAMBDA_FUNCTION_MEMORY_SIZE"));
+    append_format(body, "\"memoryMb\":%s}", memory ? memory : "null");
     return true;
 }
 
