@@ -1,4 +1,4 @@
-"""Zip archives, written so that the same tree gives the same bytes, and unpacked with suspicion.
+"""Zip archives, unpacked with suspicion.
 
 What is unpacked comes from anybody. Names are judged before anything is written, links are made
 when all else is there, so that nothing can be written through one, and bytes are counted as they
@@ -8,28 +8,24 @@ in memory as a whole.
 
 from __future__ import annotations
 
-import hashlib
 import os
-import shutil
 import stat
-import time
-import zipfile
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 from rie.artifacts import limits
+from rie.artifacts.archive_file import CHUNK, archive_file
 from rie.artifacts.entry_names import folders_above, named
 from rie.artifacts.errors import BuildError
-from rie.artifacts.findings import Finding, FindingsError, error, shown
+from rie.artifacts.findings import Finding, FindingsError, shown
 from rie.artifacts.limits import size_in_words
-from rie.artifacts.links import destination
-from rie.artifacts.placing import explained, new_file, new_folder
+from rie.artifacts.links import destination, outward_link
+from rie.artifacts.placing import explained, new_folder
 from rie.artifacts.progress import SILENT, Progress
-from rie.artifacts.tree import Node
 from rie.artifacts.zip_directory import (
     DEFLATED,
     STORED,
@@ -40,7 +36,6 @@ from rie.artifacts.zip_directory import (
     read_entries,
 )
 
-CHUNK = 256 * 1024
 _METHODS = {
     1: "shrink",
     6: "implode",
@@ -50,9 +45,6 @@ _METHODS = {
     93: "zstd",
     95: "xz",
 }
-_EARLIEST = 315532800  # 1980-01-01: zip knows no time before
-_LATEST = 4354819198  # 2107-12-31
-_UNIX = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,22 +65,17 @@ class Archive:
 @contextmanager
 def opened(path: Path, *, zipped: int = limits.ARCHIVE) -> Iterator[Archive]:
     """Open an archive of at most `zipped` bytes. Raises BuildError when it is none."""
-    with explained(path):
-        if not stat.S_ISREG(path.stat().st_mode):  # to open a pipe would wait for its writer
-            raise BuildError(f"{shown(str(path))} is not a file: name a zip archive")
-        stream = path.open("rb")
-    with stream:
-        size = os.fstat(stream.fileno()).st_size
-        if size > zipped:
-            raise BuildError(
-                f"{shown(str(path))} is {size_in_words(size)} zipped, at most "
-                f"{size_in_words(zipped)} are allowed: leave out what is not needed at run time"
-            )
-        with reading(path):
-            directory = find_directory(stream)
-            entries = list(read_entries(stream, directory))
-        found, findings = named(entries)
-        yield Archive(path, stream, found, tuple(findings))
+    with archive_file(path, zipped) as stream:
+        yield read(path, stream)
+
+
+def read(path: Path, stream: BinaryIO) -> Archive:
+    """Read what a file says that it holds. Raises BuildError when it is no archive."""
+    with reading(path):
+        directory = find_directory(stream)
+        entries = list(read_entries(stream, directory))
+    found, findings = named(entries)
+    return Archive(path, stream, found, tuple(findings))
 
 
 @contextmanager
@@ -99,15 +86,6 @@ def reading(path: Path) -> Iterator[None]:
             yield
     except NotReadableError as wrong:
         raise BuildError(f"{shown(str(path))} {wrong}") from None
-
-
-def digest(stream: BinaryIO) -> bytes:
-    """Return the SHA-256 of all of it."""
-    found = hashlib.sha256()
-    stream.seek(0)
-    while piece := stream.read(CHUNK):
-        found.update(piece)
-    return found.digest()
 
 
 def unpack(
@@ -280,73 +258,6 @@ class _Unpacking:
                 raise NotReadableError("is cut off; copy it again or make it anew")
             left -= len(piece)
             yield piece
-
-
-def write(
-    nodes: Sequence[Node],
-    target: Path,
-    *,
-    environ: Mapping[str, str] | None = None,
-    progress: Progress = SILENT,
-) -> None:
-    """Write the nodes of a tree, in the order of their names, into the archive `target`.
-
-    Neither the machine nor the time is to be seen in it; SOURCE_DATE_EPOCH in `environ` gives
-    it a time of its own. Modes are kept. Raises BuildError.
-    """
-    stamp = _stamp(environ or {})
-    with (
-        new_file(target) as stream,
-        zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive,
-    ):
-        for done, node in enumerate(sorted(nodes, key=lambda each: each.name)):
-            progress.step("packing", done, len(nodes))
-            _write_node(archive, node, stamp)
-
-
-def _write_node(archive: zipfile.ZipFile, node: Node, stamp: tuple[int, ...]) -> None:
-    year, month, day, hour, minute, second = stamp
-    when = (year, month, day, hour, minute, second)
-    info = zipfile.ZipInfo(node.name + ("/" if node.kind == "folder" else ""), when)
-    info.create_system = _UNIX
-    info.external_attr = (_FILE_TYPES[node.kind] | node.mode) << 16
-    match node.kind:
-        case "folder":
-            info.external_attr |= 0x10
-            archive.writestr(info, b"", zipfile.ZIP_STORED)
-        case "link":
-            archive.writestr(info, os.fsencode(node.target), zipfile.ZIP_STORED)
-        case "file":
-            info.compress_type = zipfile.ZIP_DEFLATED
-            with (
-                explained(node.source),
-                node.source.open("rb") as file,
-                archive.open(info, "w") as entry,
-            ):
-                shutil.copyfileobj(file, entry, CHUNK)
-        case "special":
-            raise AssertionError(node)  # checks come before: see checks.py
-
-
-_FILE_TYPES = {"file": stat.S_IFREG, "folder": stat.S_IFDIR, "link": stat.S_IFLNK, "special": 0}
-
-
-def _stamp(environ: Mapping[str, str]) -> tuple[int, ...]:
-    text = environ.get("SOURCE_DATE_EPOCH") or str(_EARLIEST)
-    if not text.isascii() or not text.isdecimal():
-        raise BuildError(f"SOURCE_DATE_EPOCH {text!r} must be a number of seconds since 1970")
-    # No further than zip's times go.
-    seconds = min(max(int(text), _EARLIEST), _LATEST)
-    return tuple(time.gmtime(seconds))[:6]
-
-
-def outward_link(name: str, target: str) -> Finding:
-    """Say that a link leads out of its tree."""
-    return error(
-        name,
-        f"is a symbolic link out of the folder, to {shown(target)}",
-        "link to a file inside by a relative path, or copy the file in",
-    )
 
 
 def _too_much(path: Path, limit: int) -> BuildError:

@@ -12,10 +12,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from rie.artifacts.archive import outward_link
 from rie.artifacts.findings import Finding, error, shown, warning
 from rie.artifacts.limits import ENTRIES, UNZIPPED, size_in_words
-from rie.artifacts.links import destination
+from rie.artifacts.links import destination, outward_link
 from rie.artifacts.placing import explained
 from rie.artifacts.programs import HEAD, Architecture, Binary, Script, Unknown, program
 from rie.artifacts.tree import Node, unzipped

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rie.artifacts import archive, limits
+from rie.artifacts.archive_file import digest
 from rie.artifacts.checks import BOOTSTRAP, LAYER_FOLDERS, Wanted, architectures, check
 from rie.artifacts.errors import BuildError
 from rie.artifacts.findings import Finding, error, shown
@@ -87,14 +88,14 @@ def inspect(
     """
     with archive.opened(path) as opened, tempfile.TemporaryDirectory(prefix="rie-layer-") as place:
         with archive.reading(path):
-            digest = archive.digest(opened.stream)
+            sha256 = digest(opened.stream)
         size = os.fstat(opened.stream.fileno()).st_size
         nodes, findings = _content(opened, Path(place, "content"), architecture, progress)
         return Contents(
             zipped=size,
             unzipped=unzipped(nodes) if nodes else opened.unzipped,
             files=sum(entry.kind != "folder" for entry in opened.entries.values()),
-            sha256=digest,
+            sha256=sha256,
             top=_top(opened.entries),
             extensions=_extensions(opened.entries),
             machines=architectures(nodes),

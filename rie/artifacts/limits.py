@@ -5,6 +5,8 @@ Source: Lambda developer guide, "Lambda quotas"; its MB are of 1024 x 1024 bytes
 
 from __future__ import annotations
 
+from rie.artifacts.errors import BuildError
+
 KB = 1024
 MB = 1024 * KB
 
@@ -25,3 +27,12 @@ def size_in_words(size: int) -> str:
         return f"{size} byte{'' if size == 1 else 's'}"
     number, unit = (size / KB, "KB") if size < MB else (size / MB, "MB")
     return f"{f'{number:.1f}'.removesuffix('.0')} {unit}"
+
+
+def require_size(size: int, what: str) -> None:
+    """Raise BuildError for more than a function and its layers may hold."""
+    if size > UNZIPPED:
+        raise BuildError(
+            f"{what} are {size_in_words(size)} unzipped, Lambda takes at most "
+            f"{size_in_words(UNZIPPED)}: leave out what is not needed at run time"
+        )

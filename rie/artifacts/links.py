@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from rie.artifacts.findings import Finding, error, shown
+
 _MOST_LINKS = 40  # MAXSYMLINKS: the kernel follows no more on one way
 
 
@@ -42,3 +44,12 @@ def destination(name: str, links: Mapping[str, str]) -> str | None:
         here.pop()
         ahead.extend(target.split("/")[::-1])
     return "/".join(here)
+
+
+def outward_link(name: str, target: str) -> Finding:
+    """Say that a link leads out of its tree."""
+    return error(
+        name,
+        f"is a symbolic link out of the folder, to {shown(target)}",
+        "link to a file inside by a relative path, or copy the file in",
+    )

@@ -12,11 +12,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rie.artifacts import limits
-from rie.artifacts.archive import outward_link
 from rie.artifacts.errors import BuildError
 from rie.artifacts.findings import FindingsError, shown
-from rie.artifacts.limits import size_in_words
-from rie.artifacts.links import destination
+from rie.artifacts.limits import require_size
+from rie.artifacts.links import destination, outward_link
 from rie.artifacts.placing import explained
 from rie.artifacts.tree import Node, layered, scan, unzipped
 
@@ -36,15 +35,6 @@ def laid_over(folders: Sequence[Path]) -> list[Node]:
     require_size(unzipped(nodes), "the layers together")
     _require_inside(nodes)
     return nodes
-
-
-def require_size(size: int, what: str) -> None:
-    """Raise BuildError for more than a function and its layers may hold."""
-    if size > limits.UNZIPPED:
-        raise BuildError(
-            f"{what} are {size_in_words(size)} unzipped, Lambda takes at most "
-            f"{size_in_words(limits.UNZIPPED)}: leave out what is not needed at run time"
-        )
 
 
 def fill(folder: Path, nodes: Sequence[Node], place: Place) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rie.artifacts import archive
+from rie.artifacts.archive_file import digest
 from rie.artifacts.checks import Wanted, What, check
 from rie.artifacts.errors import BuildError
 from rie.artifacts.findings import Finding, refuse_errors, shown, warning
@@ -17,6 +17,7 @@ from rie.artifacts.placing import explained
 from rie.artifacts.programs import Architecture
 from rie.artifacts.progress import SILENT, Progress
 from rie.artifacts.tree import Exclusion, Node, unzipped
+from rie.artifacts.writing import write
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +60,9 @@ def pack(
     findings = [*noted, *check(nodes, Wanted(what, packing.architecture))]
     refuse_errors(shown(str(subject)), findings)
     target = packing.target
-    archive.write(nodes, target, environ=packing.environ, progress=packing.progress)
+    write(nodes, target, environ=packing.environ, progress=packing.progress)
     with explained(target), target.open("rb") as stream:
-        sha256 = archive.digest(stream)
+        sha256 = digest(stream)
         size = os.fstat(stream.fileno()).st_size
     return Packed(
         path=target,

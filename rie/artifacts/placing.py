@@ -2,14 +2,15 @@
 
 They are made under another name beside it and renamed. What was begun is removed when it
 fails, whatever its modes are.
+
+What makes something is imported then: `rie run` mostly finds what was made before, and has no
+time to lose.
 """
 
 from __future__ import annotations
 
 import os
-import shutil
 import stat
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -27,6 +28,8 @@ def new_file(target: Path) -> Iterator[IO[bytes]]:
     _require_place(target)
     if target.is_dir():
         raise BuildError(f"{shown(str(target))} is a folder: name a file to write")
+    import tempfile  # noqa: PLC0415 - see above
+
     with explained(target):
         descriptor, name = tempfile.mkstemp(
             prefix=f".{target.name}.", suffix=PART, dir=_beside(target)
@@ -54,7 +57,7 @@ def new_folder(target: Path) -> Iterator[Path]:
             raise BuildError(
                 f"{shown(str(target))} exists and is not an empty folder: name another"
             )
-        part = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=PART, dir=_beside(target)))
+        part = _new_part(target)
     try:
         part.chmod(0o777 & ~_umask())
         yield part
@@ -69,7 +72,7 @@ def new_folder(target: Path) -> Iterator[Path]:
 def scratch(beside: Path) -> Iterator[Path]:
     """Give a folder on the file system of `beside`, for as long as it is needed."""
     with explained(beside):
-        part = Path(tempfile.mkdtemp(prefix=f".{beside.name}.", suffix=PART, dir=_beside(beside)))
+        part = _new_part(beside)
     try:
         yield part
     finally:
@@ -89,7 +92,15 @@ def explained(subject: Path) -> Iterator[None]:
 def remove(folder: Path) -> None:
     """Remove a tree, closed folders too. What cannot be removed is left."""
     _open_folders(folder)
+    import shutil  # noqa: PLC0415 - see above
+
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def _new_part(target: Path) -> Path:
+    import tempfile  # noqa: PLC0415 - see above
+
+    return Path(tempfile.mkdtemp(PART, f".{target.name}.", _beside(target)))
 
 
 def _open_folders(folder: Path) -> None:

@@ -1,35 +1,34 @@
 """What has been unpacked on this machine, once for each content, for whoever runs a function.
 
     root/archives/<sha256 of the archive>/          read-only by mode, everybody may read it
-    root/archives/<sha256 of the archive>.whole     it is complete: its size, what is at its top
+    root/archives/<sha256 of the archive>.whole     it is complete: size, names at the top, by NULs
     root/merged/<sha256 of the layers' names>/      several layers in one
 
 A folder is made under another name and renamed, by one process at a time (flock, which the
 kernel takes from one that dies). What has no mark of completeness, or not the top that the mark
 tells of, is made anew. Nothing is ever thrown away: the folder is the user's to remove.
+
+What unpacks and merges is imported when there is something to unpack or merge.
 """
 
 from __future__ import annotations
 
 import fcntl
 import hashlib
-import json
 import os
 import stat
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from rie.artifacts import limits
-from rie.artifacts.archive import Archive, digest, opened, reading, unpack_into
+from rie.artifacts.archive_file import archive_file, digest
 from rie.artifacts.errors import BuildError
 from rie.artifacts.findings import shown
-from rie.artifacts.overlay import copied, fill, laid_over, linked_or_copied, require_size
 from rie.artifacts.placing import PART, explained, remove
 from rie.artifacts.progress import SILENT, Progress
-from rie.artifacts.tree import scan, unzipped
 
 _ARCHIVES, _MERGED = "archives", "merged"
 _WHOLE, _LOCK = ".whole", ".lock"
@@ -65,21 +64,28 @@ class Unpacked:
         own = all(self._is_own(layer) for layer in layers)
 
         def make(folder: Path) -> None:
-            fill(folder, laid_over(layers), linked_or_copied if own else copied)
+            from rie.artifacts import overlay  # noqa: PLC0415 - see above
+
+            place = overlay.linked_or_copied if own else overlay.copied
+            overlay.fill(folder, overlay.laid_over(layers), place)
 
         return self._slot(_MERGED, key).filled(make)
 
     def _archive(self, path: Path, zipped: int) -> Path:
-        with opened(path, zipped=zipped) as archive:
-            with reading(path):
-                key = digest(archive.stream).hex()
-            return self._slot(_ARCHIVES, key).filled(lambda folder: self._unpack(archive, folder))
+        with archive_file(path, zipped) as stream:
+            with explained(path):
+                key = digest(stream).hex()
+            return self._slot(_ARCHIVES, key).filled(
+                lambda folder: self._unpack(path, stream, folder)
+            )
 
-    def _unpack(self, archive: Archive, folder: Path) -> None:
-        before = _version(archive)
-        unpack_into(archive, folder, progress=self._progress)
-        if _version(archive) != before:
-            raise BuildError(f"{shown(str(archive.path))} was changed meanwhile: try again")
+    def _unpack(self, path: Path, stream: BinaryIO, folder: Path) -> None:
+        from rie.artifacts import archive  # noqa: PLC0415 - see above
+
+        before = _version(stream)
+        archive.unpack_into(archive.read(path, stream), folder, progress=self._progress)
+        if _version(stream) != before:
+            raise BuildError(f"{shown(str(path))} was changed meanwhile: try again")
 
     def _slot(self, kind: str, key: str) -> _Slot:
         return _Slot(self._root / kind, key)
@@ -90,6 +96,8 @@ class Unpacked:
     def _name_of(self, folder: Path) -> str:
         if self._is_own(folder):
             return folder.name
+        from rie.artifacts.tree import scan  # noqa: PLC0415 - see above
+
         state = hashlib.sha256()
         for node in scan(folder):
             changed = node.source.lstat().st_mtime_ns
@@ -124,7 +132,7 @@ class _Slot:
 
     def _is_whole(self) -> bool:
         told = _told(self._mark)
-        return told is not None and told.get("top") == _top(self._folder)
+        return told is not None and told.top == _top(self._folder)
 
     def _fill(self, make: Callable[[Path], None]) -> None:
         if self._is_whole():  # by another process, while this one waited
@@ -145,16 +153,24 @@ class _Slot:
         self._write_mark()
 
     def _write_mark(self) -> None:
-        told = {"size": unzipped(scan(self._folder)), "top": _top(self._folder)}
+        top = _top(self._folder) or ()
         new = self.parent / f"{self.key}{_WHOLE}{PART}"
-        new.write_text(json.dumps(told))
+        new.write_bytes(os.fsencode("\0".join((str(_measured(self._folder)), *top))))
         new.replace(self._mark)
+
+
+@dataclass(frozen=True, slots=True)
+class _Mark:
+    """What is known of a whole folder."""
+
+    size: int
+    top: tuple[str, ...]
 
 
 def check_total(code: Path | None, layers: Sequence[Path]) -> None:
     """Raise BuildError if a function's code and its layers hold more than 250 MB together."""
     folders = [*([] if code is None else [code]), *layers]
-    require_size(sum(map(_size, folders)), "the code and its layers")
+    limits.require_size(sum(map(_size, folders)), "the code and its layers")
 
 
 def default_root(environ: Mapping[str, str]) -> Path:
@@ -167,7 +183,7 @@ def default_root(environ: Mapping[str, str]) -> Path:
     home = Path(environ.get("HOME", ""))
     if home.is_absolute() and home.is_dir() and _is_writable(home / ".cache"):
         return home / ".cache" / "rie"
-    return _below_temporary(Path(environ.get("TMPDIR") or tempfile.gettempdir()))
+    return _below_temporary(Path(environ.get("TMPDIR") or "/tmp"))  # noqa: S108 - below
 
 
 def _below_temporary(temporary: Path) -> Path:
@@ -231,27 +247,32 @@ def _open_to_readers(folder: Path) -> None:
     folder.chmod(0o555)
 
 
-def _top(folder: Path) -> list[str] | None:
+def _top(folder: Path) -> tuple[str, ...] | None:
     try:
-        return sorted(os.listdir(folder))  # noqa: PTH208 - names are enough
+        return tuple(sorted(os.listdir(folder)))  # noqa: PTH208 - names are enough
     except OSError:
         return None
 
 
-def _told(mark: Path) -> dict[str, object] | None:
+def _told(mark: Path) -> _Mark | None:
     try:
-        told = json.loads(mark.read_text())
+        size, *top = os.fsdecode(mark.read_bytes()).split("\0")
+        return _Mark(int(size), tuple(top))
     except (OSError, ValueError):
         return None
-    return told if isinstance(told, dict) else None
 
 
 def _size(folder: Path) -> int:
     told = _told(folder.parent / f"{folder.name}{_WHOLE}")
-    size = None if told is None else told.get("size")
-    return size if isinstance(size, int) else unzipped(scan(folder))
+    return _measured(folder) if told is None else told.size
 
 
-def _version(archive: Archive) -> tuple[int, int]:
-    status = os.fstat(archive.stream.fileno())
+def _measured(folder: Path) -> int:
+    from rie.artifacts.tree import scan, unzipped  # noqa: PLC0415 - see above
+
+    return unzipped(scan(folder))
+
+
+def _version(stream: BinaryIO) -> tuple[int, int]:
+    status = os.fstat(stream.fileno())
     return status.st_size, status.st_mtime_ns

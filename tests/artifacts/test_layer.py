@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from rie.artifacts import layer
-from rie.artifacts.archive import write
 from rie.artifacts.errors import BuildError
 from rie.artifacts.findings import FindingsError
 from rie.artifacts.limits import MB
 from rie.artifacts.packing import Packing
 from rie.artifacts.tree import scan
+from rie.artifacts.writing import write
 from tests.artifacts.trees import SCRIPT, contents, elf, make, names
 from tests.artifacts.zips import Raw, saved, zeros
 

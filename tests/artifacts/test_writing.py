@@ -14,9 +14,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rie.artifacts.archive import unpack, write
+from rie.artifacts.archive import unpack
 from rie.artifacts.errors import BuildError
 from rie.artifacts.tree import scan
+from rie.artifacts.writing import write
 from tests.artifacts.trees import contents, make, names
 from tests.real.runtimes import require
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from rie.artifacts.archive import write
 from rie.artifacts.tree import scan
+from rie.artifacts.writing import write
 from rie.commands.layer import COMMANDS
 from tests.artifacts.trees import SCRIPT, contents, elf, make, names
 from tests.artifacts.zips import MB, Raw, saved, zeros
