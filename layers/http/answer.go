@@ -4,7 +4,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"mime"
 	"net/http"
 	"path"
 	"strings"
@@ -158,10 +157,8 @@ func isBinary(header http.Header, body []byte, binaryTypes []string) bool {
 	if encoding := header.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
 		return true
 	}
-	mediaType, _, err := mime.ParseMediaType(header.Get("Content-Type"))
-	if err != nil {
-		mediaType = strings.ToLower(strings.TrimSpace(header.Get("Content-Type")))
-	}
+	mediaType, _, _ := strings.Cut(header.Get("Content-Type"), ";")
+	mediaType = strings.ToLower(strings.TrimSpace(mediaType))
 	for _, pattern := range binaryTypes {
 		if matched, _ := path.Match(pattern, mediaType); matched || pattern == "*/*" {
 			return true
