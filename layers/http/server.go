@@ -47,6 +47,7 @@ type server struct {
 
 func newServer(handler *program.Program, settings *settings) *server {
 	return &server{program: handler, settings: settings, transport: &http.Transport{
+		DialContext:            dialQuick,
 		DisableCompression:     true, // what the server has compressed goes on as it is
 		MaxIdleConns:           1,
 		MaxResponseHeaderBytes: 1 << 20,
