@@ -11,14 +11,18 @@ import base64
 import json
 import os
 import re
+import shutil
+import signal
+import socket
+import subprocess
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.real.emulator import Function, emulator
-from tests.real.runtimes import EXAMPLES
+from tests.real.emulator import LIMIT, Function, emulator, user_variables
+from tests.real.runtimes import EXAMPLES, require
 from tests.support.example_runtimes import ALL, BASH, JAVA, NODE, RUST, Example, deployed
 
 if TYPE_CHECKING:
@@ -207,6 +211,115 @@ def test_what_the_function_keeps_is_there_the_next_time(run: Callable[[str], Fun
     counted = [run("count").invoke({}).fields()["calls"] for _ in range(3)]
 
     assert counted == [1, 2, 3]
+
+
+@pytest.mark.parametrize("example", [NODE, JAVA, BASH], ids=lambda example: example.name)
+def test_it_ends_at_a_sigterm_while_it_waits_even_as_the_first_process(example: Example) -> None:
+    require("unshare")
+    if os.geteuid() != 0:
+        pytest.skip("only root can make a process the first of its namespace")
+    folder = deployed(example)
+    with socket.create_server(("127.0.0.1", 0)) as api:
+        api.settimeout(LIMIT)
+        variables = {
+            **user_variables(),
+            "AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{api.getsockname()[1]}",
+            "_HANDLER": example.handler("greet"),
+            "LAMBDA_TASK_ROOT": str(folder),
+        }
+        command = ["unshare", "--pid", "--fork", "--kill-child", "./bootstrap"]
+        with subprocess.Popen(command, cwd=folder, env=variables) as process:
+            poll, _ = api.accept()
+            with poll:
+                poll.settimeout(LIMIT)
+                assert b"/invocation/next" in poll.recv(65536)
+                children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+                os.kill(int(children.read_text()), signal.SIGTERM)
+
+                assert process.wait(LIMIT) == 128 + signal.SIGTERM
+
+
+@pytest.fixture
+def run_more(tmp_path: Path) -> Iterator[Callable[..., Function]]:
+    """Give the emulator that runs an example with a file of functions more."""
+    with ExitStack() as life:
+
+        def start(example: Example, handler: str, file: str, text: str) -> Function:
+            folder = tmp_path / example.name
+            shutil.copytree(deployed(example), folder)
+            (folder / file).write_text(text)
+            options = ["--handler", handler]
+            return life.enter_context(
+                emulator([], task_root=folder, directory=tmp_path, options=options)
+            )
+
+        yield start
+
+
+NODE_FUNCTIONS = """
+const forms = {
+  never: () => new Promise(() => {}),
+  late: () => new Promise(() => setTimeout(() => { throw new RangeError("too late"); }, 10)),
+  rejected: () => { Promise.reject(new RangeError("of nobody")); return new Promise(() => {}); },
+  string: () => { throw "no error at all"; },
+  number: () => 1n,
+  nothing: () => {},
+};
+export const handler = (event) => forms[event]();
+"""
+
+
+@pytest.mark.parametrize(
+    ("form", "error_type", "message"),
+    [
+        ("never", "Runtime.NodeJsExit", "Nothing is left to do, and there is no answer"),
+        ("late", "RangeError", "too late"),
+        ("rejected", "RangeError", "of nobody"),
+        ("string", "string", "no error at all"),
+        ("number", "TypeError", "Do not know how to serialize a BigInt"),
+    ],
+)
+def test_node_reports_whatever_keeps_a_function_from_answering(
+    run_more: Callable[..., Function], form: str, error_type: str, message: str
+) -> None:
+    function = run_more(NODE, "more.handler", "more.mjs", NODE_FUNCTIONS)
+
+    error = function.invoke(form).fields()
+
+    assert (error["errorType"], error["errorMessage"]) == (error_type, message)
+    assert function.invoke("nothing").json() is None
+
+
+BASH_FUNCTIONS = """
+post() { :; }  # the runtime has one, and keeps it
+handler() {
+  case $(cat) in
+    '"nothing"') ;;
+    '"too much"') echo debug; echo '{}' ;;
+    '"status"') return 7 ;;
+    '"large"') raise Large "$(head -c 500000 /dev/zero | tr '\\0' x)"; return ;;
+  esac
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("form", "error_type", "message"),
+    [
+        ("too much", "Runtime.MarshalError", "handler printed no JSON: debug\n{}"),
+        ("status", "HandlerError", "handler returned 7"),
+        ("large", "Large", "x" * 500_000),
+    ],
+)
+def test_bash_reports_what_is_no_answer(
+    run_more: Callable[..., Function], form: str, error_type: str, message: str
+) -> None:
+    function = run_more(BASH, "more.handler", "more.sh", BASH_FUNCTIONS)
+
+    error = function.invoke(form).fields()
+
+    assert (error["errorType"], error["errorMessage"]) == (error_type, message)
+    assert function.invoke("nothing").json() is None
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can run a function as somebody else")

@@ -1,6 +1,7 @@
 import java.lang.reflect.InvocationTargetException;
 import java.lang.reflect.Method;
 import java.net.URI;
+import java.net.URISyntaxException;
 import java.net.http.HttpClient;
 import java.net.http.HttpHeaders;
 import java.net.http.HttpRequest;
@@ -29,10 +30,10 @@ public final class Runtime {
     // No proxy lies between a runtime and its API, whatever the machine's settings say.
     private final HttpClient http =
             HttpClient.newBuilder().proxy(HttpClient.Builder.NO_PROXY).build();
-    private final String api;
+    private final String address;
 
     private Runtime(String address) {
-        api = "http://" + address + "/2018-06-01/runtime/";
+        this.address = address;
     }
 
     public static void main(String[] arguments) {
@@ -87,6 +88,10 @@ public final class Runtime {
         setTrace(context.get("trace-id"));
         String event = new String(next.body(), StandardCharsets.UTF_8);
         String path = "invocation/" + id;
+        if (event.isEmpty()) {
+            fail(path + "/error", new IllegalArgumentException("The event is empty"), context);
+            return;
+        }
         try {
             Object answer = method.invoke(null, event, context);
             post(path + "/response", Objects.toString(answer, "null"), context, "");
@@ -163,8 +168,10 @@ public final class Runtime {
         }
     }
 
-    private HttpRequest.Builder request(String path) {
-        return HttpRequest.newBuilder(URI.create(api + path));
+    private HttpRequest.Builder request(String path) throws URISyntaxException {
+        // A request id may be any text; this constructor quotes what a path may not have.
+        return HttpRequest.newBuilder(
+                new URI("http", address, "/2018-06-01/runtime/" + path, null, null));
     }
 
     private static String quoted(String text) {

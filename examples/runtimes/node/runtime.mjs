@@ -8,7 +8,7 @@ import http from "node:http";
 import path from "node:path";
 import { pathToFileURL } from "node:url";
 
-const API = `http://${process.env.AWS_LAMBDA_RUNTIME_API}/2018-06-01/runtime/`;
+const { hostname, port } = new URL(`http://${process.env.AWS_LAMBDA_RUNTIME_API}`);
 const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
 
 // Where a failure is to be reported; nowhere, while nothing is being done.
@@ -27,8 +27,9 @@ class RuntimeError extends Error {
 function call(method, where, body = "", headers = {}) {
   return new Promise((resolve, reject) => {
     const length = method === "POST" ? { "Content-Length": Buffer.byteLength(body) } : {};
-    const options = { method, agent, headers: { ...headers, ...length } };
-    const request = http.request(API + where, options, (answer) => {
+    const options = { method, hostname, port, agent, headers: { ...headers, ...length } };
+    options.path = `/2018-06-01/runtime/${where}`;
+    const request = http.request(options, (answer) => {
       const parts = [];
       answer.on("data", (part) => parts.push(part));
       answer.on("error", reject);
