@@ -123,7 +123,9 @@ def _links(nodes: Sequence[Node]) -> Iterator[Finding]:
 
 def _sizes(nodes: Sequence[Node]) -> Iterator[Finding]:
     if len(nodes) > ENTRIES:
-        yield error("", f"has {len(nodes)} files, at most {ENTRIES} can be", "leave some out")
+        yield error(
+            "", f"has {len(nodes)} files and folders, at most {ENTRIES} can be", "leave some out"
+        )
     size = unzipped(nodes)
     if size > UNZIPPED:
         largest = sorted(nodes, key=lambda node: node.size, reverse=True)[:_LARGEST_SHOWN]

@@ -133,13 +133,21 @@ def _recipe(source: str) -> Path | None:
     """Return the program that makes a layer which comes with rie; None for a folder's name."""
     if "/" in source or source in {".", ".."}:
         return None
-    program = shipped("layers") / source / "build" if source in names() else None
-    if program is None and not Path(source).exists():
+    is_there = Path(source).exists()
+    try:
+        known = names()
+    except BuildError:  # some installations have none: that is no reason to pack no folder
+        if is_there:
+            return None
+        raise
+    if source in known:
+        return shipped("layers") / source / "build"
+    if not is_there:
         raise BuildError(
             f"{shown(source)} is neither a folder nor a layer of rie's: "
-            f"those are {', '.join(names())}"
+            f"those are {', '.join(known)}"
         )
-    return program
+    return None
 
 
 def _run(recipe: Path, target: Path, packing: Packing) -> None:

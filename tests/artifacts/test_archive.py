@@ -11,6 +11,7 @@ import stat
 import subprocess
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rie.artifacts.archive import unpack
+from rie.artifacts.archive_file import CHUNK
 from rie.artifacts.errors import BuildError
 from rie.artifacts.findings import FindingsError
 from rie.artifacts.limits import ENTRIES, UNZIPPED
@@ -347,6 +349,7 @@ def test_what_cannot_be_a_links_target_is_refused(tmp_path: Path, target: bytes)
             "is damaged: file does not end where it says",
         ),
         (Raw(name=b"file", local_name=b"elif"), "is damaged: an entry has two names"),
+        (Raw(name=b"d/", packed=b"x", size=0), "is damaged or a bomb: d/ holds more than the 0"),
     ],
     ids=lambda value: value[:40] if isinstance(value, str) else "",
 )  # fmt: skip
@@ -361,6 +364,16 @@ def test_content_after_a_whole_piece_of_the_stream_is_not_overlooked(tmp_path: P
     unpack(saved(tmp_path / "a.zip", raw), tmp_path / "target")
 
     assert (tmp_path / "target/a").read_bytes() == content
+
+
+def test_what_the_decompressor_holds_back_is_not_overlooked(tmp_path: Path) -> None:
+    content = bytes(CHUNK + 7)  # with this coding all has been read when a piece is full
+    pack = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS, 9, zlib.Z_FIXED)
+    raw = Raw(content=content, packed=pack.compress(content) + pack.flush(), method=8)
+
+    unpack(saved(tmp_path / "a.zip", raw), tmp_path / "target")
+
+    assert (tmp_path / "target/file").read_bytes() == content
 
 
 def test_two_names_for_the_same_bytes_are_refused(tmp_path: Path) -> None:
@@ -435,6 +448,27 @@ def test_more_entries_than_the_limit_are_refused_before_they_are_read(tmp_path: 
         refusal_of(tmp_path / "a.zip")
         == f"has {count} entries, more than the 100000 that rie takes"
     )
+
+
+@pytest.mark.parametrize(
+    ("locator", "reason"),
+    [
+        (b"PK\x06\x07" + bytes(4) + (9).to_bytes(8, "little") + b"\x02\0\0\0", "is one part of"),
+        (b"PK\x06\x07" + bytes(4) + (9).to_bytes(8, "little") + b"\x01\0\0\0", "is damaged: its z"),
+        (bytes(20), "is damaged: its directory"),
+        (b"", "is damaged: its directory"),
+    ],
+    ids=["two disks", "no record", "no locator", "no room"],
+)
+def test_a_zip64_record_that_is_not_there_is_missed(
+    tmp_path: Path, locator: bytes, reason: str
+) -> None:
+    content = archive(Raw(name=b"a", content=bytes(99)), count=0xFFFF)
+    end = content.rindex(b"PK\x05\x06")
+    head = content[:end] if locator else b""
+    (tmp_path / "a.zip").write_bytes(head + locator + content[end:])
+
+    assert refusal_of(tmp_path / "a.zip").startswith(reason)
 
 
 def test_an_archive_that_is_too_large_itself_is_not_read(tmp_path: Path) -> None:

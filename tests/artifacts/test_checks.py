@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from rie.artifacts import checks
 from rie.artifacts.checks import Wanted, What, architectures, check
 from rie.artifacts.findings import Finding
 from rie.artifacts.limits import MB
@@ -303,6 +304,14 @@ def test_more_than_250_mb_are_an_error_that_names_the_largest(tmp_path: Path) ->
             "error: is 250 MB unzipped, Lambda takes at most 250 MB; leave out what is not needed "
             "at run time; the largest: lib/bigger 150 MB, lib/big 100 MB, lib/small 1 byte"
         )
+    ]
+
+
+def test_too_many_files_are_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checks, "ENTRIES", 3)
+
+    assert said(found(tmp_path, {"lib/a": "", "lib/b": "", "lib/c": ""})) == [
+        "error: has 4 files and folders, at most 3 can be; leave some out"
     ]
 
 

@@ -137,6 +137,23 @@ def test_a_name_goes_before_a_folder_and_a_path_does_not(
     assert entries(Path("b.zip")) == ["bin/", "bin/tool"]
 
 
+def test_an_installation_without_layers_packs_folders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none(_: str) -> Path:
+        raise BuildError("this installation of rie has no layers: install it anew")
+
+    monkeypatch.setattr(layer, "shipped", none)
+    make(tmp_path / "mine", {"bin/tool*": SCRIPT})
+    monkeypatch.chdir(tmp_path)
+
+    layer.build("mine", Packing(target=Path("a.zip")))
+
+    assert entries(Path("a.zip")) == ["bin/", "bin/tool"]
+    with pytest.raises(BuildError, match="has no layers: install it anew"):
+        layer.build("other", Packing(target=Path("b.zip")))
+
+
 def test_what_is_neither_folder_nor_name_is_told_the_names(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

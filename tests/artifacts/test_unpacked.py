@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import signal
@@ -308,6 +309,30 @@ def test_a_folder_of_the_users_own_is_copied_and_stays_as_it_is(tmp_path: Path) 
     assert (first / "lib/mod.py").read_text() == "x = 1\n"
     assert (second / "lib/mod.py").read_text() == "x = 22\n"
     assert (second / "bootstrap").stat().st_nlink == 1
+
+
+def test_where_there_can_be_no_hard_links_there_are_copies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unpacked = Unpacked(tmp_path / "cache")
+    one = unpacked.layer(packed(tmp_path, "a.zip", APP))
+
+    def refused(*_: object, **__: object) -> None:
+        raise OSError(errno.EMLINK, "Too many links")
+
+    monkeypatch.setattr(os, "link", refused)
+    merged = unpacked.merged([one, one])
+
+    assert contents(merged) == contents(one)
+    assert (merged / "bootstrap").stat().st_nlink == 1
+
+
+def test_a_folder_with_a_pipe_in_it_is_no_layer(tmp_path: Path) -> None:
+    own = make(tmp_path / "own", {"a": ""})
+    os.mkfifo(own / "pipe")
+
+    with pytest.raises(BuildError, match=r"own/pipe is a device, a pipe or a socket: leave it out"):
+        Unpacked(tmp_path / "cache").merged([own, own])
 
 
 def test_more_than_five_layers_are_refused(tmp_path: Path) -> None:
