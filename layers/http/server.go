@@ -163,7 +163,7 @@ func (server *server) awaitReadiness() *runtimeapi.Failure {
 			return runtimeapi.Failf(serverEnded, "%s before it listened at %s; it has to stay in the foreground%s",
 				server.howItEnded(), server.settings.address(), server.last.Suffix())
 		case <-limit.C:
-			return runtimeapi.Failf(serverNotReady, "%s is not ready after %v: %s (RIE_HTTP_PORT, RIE_HTTP_READY_PATH)%s",
+			return runtimeapi.Failf(serverNotReady, "%s is not ready after %v: %s (RIE_HTTP_HOST, RIE_HTTP_PORT, RIE_HTTP_READY_PATH)%s",
 				server.program.Name, server.settings.readyTimeout, seen, server.last.Suffix())
 		case <-time.After(pollInterval):
 		}
