@@ -102,6 +102,8 @@ def _run_artifacts(program: str, command: Command, words: list[str]) -> int:
     from rie.artifacts.errors import BuildError  # noqa: PLC0415 - only what is asked for
 
     def call() -> int:
+        for each in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(each, _leave)  # what is half-done goes, as with Ctrl-C
         try:
             return command.run(words, os.environ)
         except BuildError as error:
@@ -117,6 +119,10 @@ def drop_in(argv: Sequence[str] | None = None) -> int:
 
     help_text = (command.USAGE, command.ABOUT, command.OPTIONS)
     return _guarded("aws-lambda-rie", lambda: _run(command.drop_in_settings, words), help_text)
+
+
+def _leave(number: int, _: object) -> None:
+    raise SystemExit(128 + number)
 
 
 HelpText = tuple[str, str, "Sequence[Option]"]  # usage, about, options

@@ -35,7 +35,7 @@ package() {
 packages=
 # The second row is for tests/sandbox, the third for the examples in languages of their own.
 for command in bash cmake curl g++ go javac jq make node npm python3 xz \
-  capsh ip mkfs.ext4 nsenter setpriv slirp4netns unshare \
+  zip unzip capsh ip mkfs.ext4 nsenter setpriv slirp4netns unshare \
   cc lua5.3 php ruby; do
   command -v "$command" >/dev/null || packages="$packages $(package "$command")"
 done
