@@ -59,7 +59,8 @@ public class Handler implements RequestHandler<Map<String, String>, Object> {
                         "memory", context.getMemoryLimitInMB(),
                         "heap", Runtime.getRuntime().maxMemory() >> 20,
                         "environment", System.getenv("AWS_EXECUTION_ENV"),
-                        "tool", System.getProperty("tool", "none"));
+                        "tool", System.getProperty("tool", "none"),
+                        "mapped", Files.readString(Path.of("/proc/self/maps")));
             case "fail":
                 throw new IllegalStateException("zu klein: 漢");
             case "log":
@@ -180,6 +181,10 @@ def test_the_heap_is_85_percent_of_the_memory(function: Container) -> None:
     assert about["memory"] == 512
     # The collector keeps one of its spaces to itself.
     assert 0.8 * 512 <= about["heap"] <= 0.86 * 512
+
+
+def test_the_clients_classes_come_out_of_their_archive(function: Container) -> None:
+    assert "/var/runtime/lib/runtime.jsa" in function.invoke({"do": "about"}).payload["mapped"]
 
 
 def test_an_error_of_the_handler_is_the_answer(function: Container) -> None:
