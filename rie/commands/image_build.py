@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -28,6 +29,8 @@ Prints the image's name and its size.
 Exit status: 0 built, 1 a step of a Dockerfile failed, 2 cannot be built."""
 
 _MEGABYTE = 1_000_000
+_TICK = 1.0  # seconds between two looks at the clock
+_WIDTH = 75  # of what is shown on a terminal
 
 
 def build_argument(value: str) -> str:
@@ -130,20 +133,39 @@ def _reporting() -> Iterator[image.Report]:
     if sys.stderr is None or not sys.stderr.isatty():
         yield lambda tag, step: to_stderr(f"{tag}: {step}\n".encode())
         return
+    with _clock() as report:
+        yield report
+
+
+@contextmanager
+def _clock() -> Iterator[image.Report]:
+    """Show the step that goes on, and how long all has taken, until the end."""
     progress = Progress(visible=True)
     began = time.monotonic()
+    ended = threading.Event()
+    at: list[str] = []
+
+    def tick() -> None:
+        while not ended.wait(_TICK):
+            show()
+
+    def show() -> None:
+        for step in at:
+            progress.say(f"{time.monotonic() - began:.0f} s  {step}"[:_WIDTH])
 
     def report(tag: str, step: Step) -> None:
-        text = f"{time.monotonic() - began:.0f} s  {tag}: {step}"
-        progress.say(text[:_WIDTH])
+        at[:] = [f"{tag}: {step}"]
+        show()
 
+    thread = threading.Thread(target=tick)
+    thread.start()
     try:
         yield report
     finally:
+        ended.set()
+        thread.join()
         progress.clear()
 
-
-_WIDTH = 76
 
 BUILD = Command(
     usage="rie image build [OPTION]... NAME|DIR", about=ABOUT, options=OPTIONS, run=build

@@ -26,11 +26,14 @@ CMD ["app.handler"]
 """
 APP = """\
 import os
+import time
 
 def handler(event, context):
     match event.get("do"):
         case "fail":
             raise ValueError("as asked")
+        case "wait":
+            time.sleep(50)
         case "write":
             with open("/var/task/file", "w") as file:
                 file.write("x")
@@ -56,17 +59,17 @@ def function(tmp_path_factory: pytest.TempPathFactory) -> str:
     return containers.build(make_folder(tmp_path_factory.mktemp("images") / "function"))
 
 
-def of_containers() -> set[str]:
-    names = containers.engine().call("ps", "--all", "--format", "{{.Names}}")
-    return {name for name in names.split() if name.startswith("rie-")}
+def containers_of(tag: str) -> list[str]:
+    # Not by the filter "ancestor", which in podman 4.3 knows no tags.
+    said = containers.engine().call("ps", "--all", "--format", "{{.Names}} {{.Image}}")
+    return [line for line in said.splitlines() if line.endswith((f" {tag}", f"/{tag}"))]
 
 
 @contextmanager
 def leaving_nothing(tag: str) -> Iterator[None]:
     """See that no container of this image is left."""
     yield
-    left = containers.engine().call("ps", "--all", "--filter", f"ancestor={tag}", "--quiet")
-    assert left == ""
+    assert containers_of(tag) == []
 
 
 def test_a_function_answers_as_it_would_on_lambda(function: str) -> None:
@@ -125,14 +128,26 @@ def test_an_image_that_runs_only_as_root_is_told_so(tmp_path: Path) -> None:
     assert "it runs only as root" in result.stderr
 
 
-def test_an_image_without_an_emulator_cannot_be_tried() -> None:
-    tag = "debian:bookworm-slim"
+def test_an_image_without_an_emulator_cannot_be_tried(tmp_path: Path) -> None:
+    text = 'FROM debian:bookworm-slim\nENTRYPOINT ["true"]\n'
+    tag = containers.build(make_folder(tmp_path / "without", text))
 
     with leaving_nothing(tag):
-        result = containers.rie("image", "test", tag, "--handler", "true")
+        result = containers.rie("image", "test", tag)
 
     assert result.returncode == 2
     assert "ended with exit status 0 before it took calls" in result.stderr
+
+
+def test_a_start_that_fails_leaves_no_container(tmp_path: Path) -> None:
+    text = 'FROM debian:bookworm-slim\nENTRYPOINT ["/no/such/program"]\n'
+    tag = containers.build(make_folder(tmp_path / "nothing", text))
+
+    with leaving_nothing(tag):
+        result = containers.rie("image", "test", tag)
+
+    assert result.returncode == 2
+    assert "/no/such/program" in result.stderr
 
 
 def test_what_is_no_image_is_named_with_the_way_to_make_one() -> None:
@@ -169,20 +184,19 @@ def test_ctrl_c_ends_the_step_that_runs_and_leaves_no_container(tmp_path: Path) 
     assert not running_with(mark)
 
 
-def test_ctrl_c_removes_the_container_that_is_tried(function: str) -> None:
+def test_a_signal_removes_the_container_that_is_tried(function: str) -> None:
     command = [sys.executable, "-m", "rie", "image", "test", function]
-    command += ["--timeout", "60", "--handler", "app.handler", "--payload", '{"do": "fill"}']
+    command += ["--timeout", "60", "--payload", '{"do": "wait"}']
     variables = {**containers.variables(), "RIE_ENGINE": containers.engine().name}
-    before = of_containers()
     with (
         leaving_nothing(function),
         subprocess.Popen(command, cwd=containers.ROOT, env=variables) as process,
     ):
-        wait_until(lambda: of_containers() - before or process.poll() is not None, "a container")
+        wait_until(lambda: containers_of(function), "a container")
 
         process.send_signal(signal.SIGTERM)
 
-        assert process.wait(containers.STOP_LIMIT) in {128 + signal.SIGTERM, 1}
+        assert process.wait(containers.STOP_LIMIT) == 128 + signal.SIGTERM
 
 
 def running_with(mark: str) -> bool:
