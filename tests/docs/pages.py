@@ -1,7 +1,8 @@
 """Runs what the pages tell their reader to type.
 
-A fenced block is run when a comment stands before it: `<!-- test GROUP: WORD ... -->`.
-The blocks of one group share a folder and are taken in the order of the page:
+A fenced block is run when a comment stands before it: `<!-- test GROUP ...: WORD ... -->`.
+The blocks of one group share a folder and are taken in the order of the page; a block may
+belong to several:
 
     file NAME        the block is the content of this file
     start            a command that starts an emulator; it lives until the group's end
@@ -52,7 +53,7 @@ BUILD_LIMIT = 600.0  # and where it builds images
 CONTAINERS = "container-"
 
 _BLOCK = re.compile(
-    r"^<!-- test (?P<group>[\w-]+): (?P<what>.+?) -->\n+```(?P<language>\w*)\n(?P<text>.*?)^```$",
+    r"^<!-- test (?P<groups>[\w -]+): (?P<what>.+?) -->\n+```(?P<language>\w*)\n(?P<text>.*?)^```$",
     re.MULTILINE | re.DOTALL,
 )
 _SHELLS = {"sh", "bash"}
@@ -75,7 +76,8 @@ def groups() -> dict[str, list[Block]]:
     for page in PAGES:
         for match in _BLOCK.finditer(page.read_text("utf-8")):
             block = Block(match["language"], match["text"], tuple(match["what"].split()))
-            found.setdefault(f"{title(page)} {match['group']}", []).append(block)
+            for group in match["groups"].split():
+                found.setdefault(f"{title(page)} {group}", []).append(block)
     return found
 
 
