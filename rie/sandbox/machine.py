@@ -25,7 +25,7 @@ from rie.sandbox.launcher import StepFailed
 from rie.sandbox.plan import Mean, Means
 from rie.sandbox.sandbox import Sandbox
 from rie.sandbox.temporary_files import NoDisk
-from rie.sandbox.wanted import LAMBDA_IDENTITY, LAMBDA_USER, OPT, PROCESSES, Identity, Wanted
+from rie.sandbox.wanted import LAMBDA_IDENTITY, LAMBDA_USER, OPT, PROCESSES, TMP, Identity, Wanted
 
 _MB = 1024 * 1024
 _CAP_SETUID, _CAP_SYS_ADMIN = 7, 21
@@ -54,6 +54,7 @@ class Machine:
         self.cgroups = Cgroups.find() if launcher.is_built() else Cgroups(())
         self.lacking: dict[str, str] = {}  # means that failed, and why
         self.privileged = _has_capability(_CAP_SYS_ADMIN)
+        _make_tmp()
         self.means: Means = self._means()
         self.identity = self._identity()
         self._merged: Path | None = None  # all layers in one folder, where they cannot be overlaid
@@ -149,6 +150,10 @@ class Machine:
             return frozenset()
         if not self.wanted.bounded:
             return frozenset({"score"})
+        if not TMP.is_dir():
+            self.lacking["mount namespace"] = f"there is no {TMP} to mount anything at"
+            mounts: Means = frozenset({"user namespace", "mount namespace"})
+            return plan.EVERY_MEAN - mounts - plan.BUILT_ON["mount namespace"]
         # Who may administer the machine needs no user namespace, which would cost it the loop
         # devices; nobody else may mount anything without one.
         if self.privileged:
@@ -206,9 +211,13 @@ class Machine:
 
     def _folder(self) -> Folder | None:
         """Make what stands in for /tmp where nothing can be mounted there."""
-        return (
-            make_folder() if self.wanted.bounded and "mount namespace" not in self.means else None
-        )
+        if not self.wanted.bounded or "mount namespace" in self.means:
+            return None
+        try:
+            return make_folder()
+        except NoDisk as error:
+            self.lacking.setdefault("mount namespace", str(error))
+            return None
 
     def _prepare(self, disk: Disk | None) -> dict[str, int]:
         if "launcher" in self.lacking:
@@ -259,6 +268,14 @@ class Machine:
         if self._connects and os.path.exists(_RESOLVER):  # noqa: PTH110 - a plain question
             found.append((_RESOLVER, f"nameserver {NAMESERVER}\n"))
         return found
+
+
+def _make_tmp() -> None:
+    """Make /tmp in an image that has none, as one FROM scratch."""
+    if not TMP.exists():
+        with suppress(OSError):
+            TMP.mkdir()
+            TMP.chmod(0o1777)
 
 
 def _said(identity: Identity | None) -> str:

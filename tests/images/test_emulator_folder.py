@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 FOLDER = "/usr/local/lib/rie"
 SOURCE = ROOT / "examples/runtimes/c"
 
-# An image without a libc, a shell, or anything but /tmp; its variables are of another world.
+# An image without a libc, a shell or so much as a /tmp; its variables are of another world.
 DOCKERFILE = f"""
 FROM scratch
 COPY --from=rie/emulator:latest / /
@@ -44,7 +44,7 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> str:
     containers.base("emulator")
     folder = tmp_path_factory.mktemp("scratch")
     files = folder / "files"
-    for name in ("tmp", "var/task", "opt/lib"):
+    for name in ("var/task", "opt/lib"):
         (files / name).mkdir(parents=True)
     (files / "opt/lib/jemalloc.so").write_text("of a libc that is not there\n")
     (files / "var/task/os.py").write_text("raise SystemExit('the user\\'s own')\n")
@@ -71,6 +71,17 @@ def test_it_is_not_disturbed_by_variables_for_the_function(function: Container) 
     assert "listening" in diary
     assert "ld.so" not in diary
     assert "locale" not in diary
+
+
+def test_it_needs_no_tmp_where_none_can_be_made(image: str) -> None:
+    engine = containers.engine()
+    read_only = ["--read-only", *(["--read-only-tmpfs=false"] if engine.name == "podman" else [])]
+
+    with containers.running(image, options=read_only) as container:
+        assert container.invoke("echo").payload == "echo"
+        diary = container.logs()[1]
+
+    assert "there is no /tmp" in diary
 
 
 def test_it_says_its_version_there() -> None:
