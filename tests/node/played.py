@@ -32,6 +32,7 @@ OURS = ("node", str(ROOT / "images/node/runtime/index.cjs"))
 OFFICIAL = ("node", str(NODE_CLIENT / "index.mjs"))
 # The official client crashes at a reply that has no content type.
 THE_END = b"HTTP/1.1 500 X\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
+NODE_22 = {"AWS_EXECUTION_ENV": "AWS_Lambda_nodejs22.x"}
 NODE_24 = {"AWS_EXECUTION_ENV": "AWS_Lambda_nodejs24.x"}
 ARN = "arn:aws:lambda:us-east-1:012345678912:function:fn"
 FUNCTION = {
@@ -138,7 +139,9 @@ def play_ours(
     file: str = "app.js",
     env: Mapping[str, str] | None = None,
 ) -> Played:
-    return play(OURS, folder, {file: source}, *(events or (event(),)), env=env)
+    """Run ours, by the rules up to Node.js 22 if `env` says nothing else, whatever runs it."""
+    variables = {**NODE_22, **(env or {})}
+    return play(OURS, folder, {file: source}, *(events or (event(),)), env=variables)
 
 
 def _without_trace(body: bytes) -> object:

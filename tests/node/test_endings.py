@@ -17,7 +17,6 @@ from tests.real.runtimes import OUR_NODE, require
 if TYPE_CHECKING:
     from pathlib import Path
 
-NODE_22 = {"AWS_EXECUTION_ENV": "AWS_Lambda_nodejs22.x"}
 HANDLED = {"errorType": "string", "errorMessage": "handled"}
 UNWRITABLE = {
     "errorType": "Runtime.JSONStringifyError",
@@ -65,7 +64,7 @@ def test_the_first_that_a_handler_says_counts(
 ) -> None:
     source = f"exports.handler = (event, context, callback) => {{ {body} }};"
 
-    played = play_ours(tmp_path, source, event(), event(), env=NODE_22)
+    played = play_ours(tmp_path, source, event(), event())
 
     assert played.answers() == [answer, answer]
 
