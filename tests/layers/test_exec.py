@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from pytest_httpserver import HTTPServer
 
 from tests.layers.built import FUNCTIONS, built
+from tests.layers.starts import fail_to_start
 from tests.real.emulator import Answer, Function, emulator, wait_until
 
 if TYPE_CHECKING:
@@ -212,50 +214,75 @@ def script(folder: Path, name: str, text: str, mode: int = 0o755) -> Path:
     return path
 
 
-BAD_HANDLERS: list[tuple[str, str, int, str, str]] = [
-    ("missing", "", 0o755, "Runtime.HandlerNotFound", "no file /var/task/missing, and no program"),
-    ("plain.sh", "#!/bin/sh\n", 0o644, "Runtime.HandlerNotExecutable", "chmod +x"),
-    ("crlf.sh", "#!/bin/sh\r\necho\r\n", 0o755, "Runtime.HandlerNotExecutable", "sed -i"),
-    ("text.sh", "echo\n", 0o755, "Runtime.HandlerNotExecutable", "#!/bin/bash"),
-    ("none.sh", "#!/no/such/shell\n", 0o755, "Runtime.HandlerNotExecutable", "/no/such/shell"),
-    ("'open", "", 0o755, "Runtime.MalformedHandlerName", "is not closed"),
-]
+def test_a_handler_that_is_missing_is_an_init_error(tmp_path: Path) -> None:
+    with run("missing", tmp_path) as function:
+        kind, message = error_of(function.invoke(None))
+
+    assert kind == "Runtime.HandlerNotFound"
+    assert str(message).startswith("no file /var/task/missing, and no program missing on PATH")
 
 
-@pytest.mark.parametrize("case", BAD_HANDLERS, ids=[case[0] for case in BAD_HANDLERS])
+BAD_HANDLERS: dict[str, tuple[str, int, str, str]] = {
+    # the file's text and mode, the error's type, what its message has
+    "none.sh": ("", 0, "Runtime.HandlerNotFound", "none.sh, and no program none.sh on PATH"),
+    "plain.sh": ("#!/bin/sh\n", 0o644, "Runtime.HandlerNotExecutable", "chmod +x"),
+    "crlf.sh": ("#!/bin/sh\r\necho\r\n", 0o755, "Runtime.HandlerNotExecutable", "sed -i"),
+    "text.sh": ("echo\n", 0o755, "Runtime.HandlerNotExecutable", "#!/bin/bash"),
+    "no.sh": ("#!/no/such/shell\n", 0o755, "Runtime.HandlerNotExecutable", "/no/such/shell"),
+    "'open": ("", 0, "Runtime.MalformedHandlerName", "is not closed"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_HANDLERS)
 def test_a_handler_that_cannot_be_run_is_an_init_error_that_says_why(
-    tmp_path: Path, case: tuple[str, str, int, str, str]
+    tmp_path: Path, httpserver: HTTPServer, name: str
 ) -> None:
-    name, text, mode, kind, remedy = case
-    (tmp_path / "log").mkdir()
+    text, mode, kind, remedy = BAD_HANDLERS[name]
     if text:
         script(tmp_path, name, text, mode)
 
-    with run(name, tmp_path / "log", task_root=tmp_path) as function:
-        found, message = error_of(function.invoke(None))
+    failed = fail_to_start(httpserver, "exec", tmp_path, name)
 
-    assert found == kind
-    assert remedy in str(message)
+    assert (failed.kind, failed.header, failed.status) == (kind, kind, 1)
+    assert remedy in failed.message
+    assert f"bootstrap: {kind}: {failed.message}\n" in failed.log
 
 
-def test_a_program_for_another_machine_is_an_init_error(tmp_path: Path) -> None:
+def test_a_program_for_another_machine_is_an_init_error(
+    tmp_path: Path, httpserver: HTTPServer
+) -> None:
     # Enough of an ELF header to say 64 bits, little endian, RISC-V.
     header = b"\x7fELF\x02\x01\x01" + bytes(9) + b"\x02\x00\xf3\x00\x01\x00\x00\x00" + bytes(40)
     script(tmp_path, "main", "").write_bytes(header)
 
-    with run("main", tmp_path / "log", task_root=tmp_path) as function:
-        kind, message = error_of(function.invoke(None))
+    failed = fail_to_start(httpserver, "exec", tmp_path, "main")
 
-    assert kind == "Runtime.HandlerArchitecture"
-    assert "is built for EM_RISCV, and this function runs on" in str(message)
+    assert failed.kind == "Runtime.HandlerArchitecture"
+    assert "is built for EM_RISCV, and this function runs on" in failed.message
 
 
-def test_a_setting_that_is_none_is_an_init_error(tmp_path: Path) -> None:
-    with run("once.py", tmp_path, "--env=RIE_EXEC_MODE=twice") as function:
-        kind, message = error_of(function.invoke(None))
+def test_a_setting_that_is_none_is_an_init_error(httpserver: HTTPServer) -> None:
+    failed = fail_to_start(httpserver, "exec", FUNCTIONS, "once.py", RIE_EXEC_MODE="twice")
 
-    assert kind == "Runtime.InvalidSetting"
-    assert message == 'RIE_EXEC_MODE is "twice"; it can be ["once" "lines"]'
+    assert failed.kind == "Runtime.InvalidSetting"
+    assert failed.message == 'RIE_EXEC_MODE is "twice"; it can be ["once" "lines"]'
+
+
+@pytest.mark.parametrize("mode", [None, 0o644])
+def test_a_wrapper_that_cannot_be_run_is_an_init_error(
+    tmp_path: Path, httpserver: HTTPServer, mode: int | None
+) -> None:
+    wrapper = tmp_path / "wrapper"
+    if mode:
+        script(tmp_path, "wrapper", "#!/bin/sh\n", mode)
+
+    failed = fail_to_start(
+        httpserver, "exec", FUNCTIONS, "once.py", AWS_LAMBDA_EXEC_WRAPPER=str(wrapper)
+    )
+
+    assert failed.kind == "Runtime.InvalidExecWrapper"
+    assert failed.status == (126 if mode else 127)
+    assert str(wrapper) in failed.message
 
 
 # --- one process that is kept -------------------------------------------------------------
@@ -371,13 +398,10 @@ def test_a_process_that_cannot_answer_any_more_is_replaced(kept: Function) -> No
     assert kept.call("count").fields()["count"] == 1
 
 
-def lines_with(directory: Path, *variables: str) -> AbstractContextManager[Function]:
-    settings = ("RIE_EXEC_MODE=lines", "RIE_EXEC_READY=line", *variables)
-    return run("lines.py", directory, *(f"--env={each}" for each in settings))
-
-
 def test_a_process_can_say_when_it_is_ready(tmp_path: Path) -> None:
-    with lines_with(tmp_path) as function:
+    settings = ("--env=RIE_EXEC_MODE=lines", "--env=RIE_EXEC_READY=line")
+
+    with run("lines.py", tmp_path, *settings) as function:
         assert function.call("count").fields()["count"] == 1
 
 
@@ -390,10 +414,13 @@ def test_a_process_can_say_when_it_is_ready(tmp_path: Path) -> None:
     ],
 )  # fmt: skip
 def test_a_process_that_cannot_begin_is_an_init_error(
-    tmp_path: Path, how: str, kind: str, message: str
+    httpserver: HTTPServer, how: str, kind: str, message: str
 ) -> None:
-    with lines_with(tmp_path, f"BROKEN={how}") as function:
-        assert error_of(function.invoke(None)) == (kind, message)
+    settings = {"RIE_EXEC_MODE": "lines", "RIE_EXEC_READY": "line", "BROKEN": how}
+
+    failed = fail_to_start(httpserver, "exec", FUNCTIONS, "lines.py", **settings)
+
+    assert (failed.kind, failed.message) == (kind, message)
 
 
 def test_a_timeout_ends_the_process_and_another_answers_next(tmp_path: Path) -> None:
@@ -417,8 +444,8 @@ def sequence_of(function: Function, events: Sequence[object]) -> list[object]:
     return [function.invoke(event).json() for event in events]
 
 
-def test_five_hundred_lines_in_a_row(kept: Function) -> None:
-    events = list(range(500))
+def test_lines_in_a_row_get_their_own_answers(kept: Function) -> None:
+    events = list(range(200))
 
     assert sequence_of(kept, events) == events
 

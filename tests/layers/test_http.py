@@ -5,15 +5,16 @@ from __future__ import annotations
 import base64
 import json
 import re
-import socket
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from pytest_httpserver import HTTPServer
 
 from tests.layers import events
 from tests.layers.built import FUNCTIONS, built
+from tests.layers.starts import fail_to_start
 from tests.real.emulator import Answer, Function, emulator
 from tests.real.runtimes import require
 
@@ -407,39 +408,71 @@ def test_a_server_that_takes_too_long_is_a_timeout(tmp_path: Path) -> None:
         assert asked(function, events.http_api())["path"] == "/"
 
 
-@pytest.mark.parametrize(
-    ("variables", "kind", "message"),
-    [
-        (["BROKEN=exit"], "Runtime.ServerExited",
-         r"server.py exited with status 5 before it listened at .*: no such database"),
-        (["BROKEN=elsewhere", "RIE_HTTP_READY_TIMEOUT=0.5"], "Runtime.ServerNotReady",
-         r"server.py is not ready after 500ms: nothing listens at 127.0.0.1:\d+ "),
-        (["BROKEN=503", "RIE_HTTP_READY_TIMEOUT=0.5", "RIE_HTTP_READY_PROTOCOL=http",
-          "RIE_HTTP_READY_PATH=/health"], "Runtime.ServerNotReady",
-         r"server.py is not ready after 500ms: GET /health is answered 503 "),
-        (["RIE_HTTP_PORT=many"], "Runtime.InvalidSetting", 'RIE_HTTP_PORT is "many"; it must be'),
-        (["AWS_LWA_INVOKE_MODE=response_stream"], "Runtime.InvalidSetting",
-         "AWS_LWA_INVOKE_MODE is response_stream, which this runtime does not have yet"),
-    ],
-)  # fmt: skip
+def test_an_init_error_is_what_callers_get(tmp_path: Path) -> None:
+    with run("server.py", tmp_path, "BROKEN=exit") as function:
+        kind, message = error_of(function.invoke(events.http_api()))
+
+    assert kind == "Runtime.ServerExited"
+    assert message.startswith("server.py exited with status 5 before it listened at 127.0.0.1:")
+    assert message.endswith("; it has to stay in the foreground: no such database")
+
+
+BAD_STARTS: dict[str, tuple[dict[str, str], str, str]] = {
+    "exits": (
+        {"BROKEN": "exit"},
+        "Runtime.ServerExited",
+        r"server.py exited with status 5 before it listened at 127.0.0.1:\d+; .*: no such database",
+    ),
+    "listens elsewhere": (
+        {"BROKEN": "elsewhere", "RIE_HTTP_READY_TIMEOUT": "0.3"},
+        "Runtime.ServerNotReady",
+        r"server.py is not ready after 300ms: nothing listens at 127.0.0.1:\d+ ",
+    ),
+    "is not ready": (
+        {
+            "BROKEN": "503",
+            "RIE_HTTP_READY_TIMEOUT": "2",
+            "RIE_HTTP_READY_PROTOCOL": "http",
+            "RIE_HTTP_READY_PATH": "/health",
+        },
+        "Runtime.ServerNotReady",
+        r"server.py is not ready after 2s: GET /health is answered 503 ",
+    ),
+    "no port": (
+        {"RIE_HTTP_PORT": "many"},
+        "Runtime.InvalidSetting",
+        r'RIE_HTTP_PORT is "many"; it must be a number from 0 to 65535',
+    ),
+    "streaming": (
+        {"AWS_LWA_INVOKE_MODE": "response_stream"},
+        "Runtime.InvalidSetting",
+        r"AWS_LWA_INVOKE_MODE is response_stream, which this runtime does not have yet",
+    ),
+    "no program": ({"RIE_HTTP_COMMAND": "no-such"}, "Runtime.HandlerNotFound", "no file .*no-such"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_STARTS)
 def test_a_server_that_does_not_get_ready_is_an_init_error(
-    tmp_path: Path, variables: list[str], kind: str, message: str
+    httpserver: HTTPServer, name: str
 ) -> None:
-    with run("server.py", tmp_path, *variables) as function:
-        found, text = error_of(function.invoke(events.http_api()))
+    variables, kind, message = BAD_STARTS[name]
+    settings = {"RIE_HTTP_PORT": "0", "RIE_HTTP_READY_PROTOCOL": "tcp", **variables}
 
-    assert found == kind
-    assert re.match(message, text), text
+    failed = fail_to_start(httpserver, "http", FUNCTIONS, "server.py", **settings)
+
+    assert (failed.kind, failed.header, failed.status) == (kind, kind, 1)
+    assert re.match(message, failed.message), failed.message
 
 
-def test_a_port_that_is_taken_is_an_init_error(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as other:
-        port = other.getsockname()[1]
-        with run("server.py", tmp_path, f"RIE_HTTP_PORT={port}") as function:
-            kind, message = error_of(function.invoke(events.http_api()))
+def test_a_port_that_is_taken_is_an_init_error(httpserver: HTTPServer) -> None:
+    # The one that is surely taken is the Runtime API's.
+    port = str(httpserver.port)
 
-    assert kind == "Runtime.PortTaken"
-    assert message.startswith(f"another program listens at 127.0.0.1:{port} already")
+    failed = fail_to_start(httpserver, "http", FUNCTIONS, "server.py", RIE_HTTP_PORT=port)
+
+    assert failed.kind == "Runtime.PortTaken"
+    assert failed.message.startswith(f"another program listens at 127.0.0.1:{port} already")
 
 
 def test_readiness_can_be_asked_for_by_http(tmp_path: Path) -> None:

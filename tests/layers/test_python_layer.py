@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from contextlib import AbstractContextManager
@@ -12,6 +13,7 @@ import pytest
 from pytest_httpserver import HTTPServer
 
 from tests.layers.built import LAYERS, ROOT, build, built
+from tests.layers.starts import fail_to_start
 from tests.real.emulator import Answer, Function, emulator
 
 APP = """
@@ -89,12 +91,22 @@ def test_a_wrapper_gets_the_interpreter_and_its_arguments(tmp_path: Path) -> Non
     assert folder == str(built("python") / "rie-bootstrap")
 
 
-def test_a_wrapper_that_is_not_there_is_an_init_error(tmp_path: Path) -> None:
-    with run(tmp_path, "--env=AWS_LAMBDA_EXEC_WRAPPER=/no/such") as function:
-        assert error_of(function.invoke(None)) == (
-            "Runtime.InvalidExecWrapper",
-            "the file that AWS_LAMBDA_EXEC_WRAPPER names does not exist",
-        )
+@pytest.mark.parametrize("mode", [None, 0o644])
+def test_a_wrapper_that_cannot_be_run_is_an_init_error(
+    tmp_path: Path, httpserver: HTTPServer, mode: int | None
+) -> None:
+    wrapper = tmp_path / "wrapper"
+    if mode:
+        wrapper.write_text("#!/bin/sh\n")
+        wrapper.chmod(mode)
+
+    failed = fail_to_start(
+        httpserver, "python", tmp_path, "app.handler", AWS_LAMBDA_EXEC_WRAPPER=str(wrapper)
+    )
+
+    assert failed.kind == "Runtime.InvalidExecWrapper"
+    assert failed.status == (126 if mode else 127)
+    assert "AWS_LAMBDA_EXEC_WRAPPER names" in failed.message
 
 
 def test_the_python_can_be_chosen(tmp_path: Path) -> None:
@@ -107,12 +119,11 @@ def test_the_python_can_be_chosen(tmp_path: Path) -> None:
         assert function.invoke(None).fields()["wrapped"] == "chosen"
 
 
-def test_a_python_that_is_none_is_an_init_error(tmp_path: Path) -> None:
-    with run(tmp_path, "--env=RIE_PYTHON=/no/such/python") as function:
-        assert error_of(function.invoke(None)) == (
-            "Runtime.PythonNotFound",
-            "RIE_PYTHON names no program that can be run",
-        )
+def test_a_python_that_is_none_is_an_init_error(tmp_path: Path, httpserver: HTTPServer) -> None:
+    failed = fail_to_start(httpserver, "python", tmp_path, "app.handler", RIE_PYTHON="/no/python")
+
+    assert (failed.kind, failed.status) == ("Runtime.PythonNotFound", 127)
+    assert failed.message == "RIE_PYTHON names no program that can be run"
 
 
 def start(address: str, *before: str) -> subprocess.CompletedProcess[str]:
@@ -175,6 +186,22 @@ def test_a_build_that_cannot_be_says_why(
 
     assert ended.returncode == 1
     assert says in ended.stderr
+
+
+@pytest.mark.parametrize("layers", ["checkout/layers", "site-packages/rie/data/layers"])
+def test_the_package_is_found_in_a_checkout_and_where_both_are_installed(
+    tmp_path: Path, layers: str
+) -> None:
+    folder = tmp_path / layers / "python"
+    shutil.copytree(LAYERS / "python", folder)
+    package = tmp_path / Path(layers).parts[0] / "bootstrap"
+    package.mkdir()
+    (package / "__main__.py").write_text("MINE = 1\n")
+
+    subprocess.run([folder / "build", tmp_path / "out", "x86_64"], check=True)
+
+    copy = tmp_path / "out/rie-bootstrap/bootstrap/__main__.py"
+    assert copy.read_text() == "MINE = 1\n"
 
 
 def test_the_package_is_found_where_a_variable_says(

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from pytest_httpserver import HTTPServer
 
 from tests.layers.built import FUNCTIONS, built
+from tests.layers.starts import fail_to_start
 from tests.real.emulator import Answer, Function, emulator
 
 if TYPE_CHECKING:
@@ -210,7 +212,7 @@ def test_an_answer_that_is_too_large_is_an_error_that_the_shell_survives(kit: Fu
 
 BAD_FILES: dict[str, tuple[str, str, str, str]] = {
     # handler, what the file of its name has, type, what the message has
-    "no file": ("missing.f", "", "Runtime.ImportModuleError", "no file /var/task/missing.sh"),
+    "no file": ("missing.f", "", "Runtime.ImportModuleError", "missing.sh, and no executable"),
     "no function": ("app.g", "f() { :; }", "Runtime.HandlerNotFound", "no function g in"),
     "no dot": ("app", "f() { :; }", "Runtime.MalformedHandlerName", "bad handler 'app'"),
     "CR LF": ("app.f", "f() {\r\n :\r\n}\r\n", "Runtime.UserCodeSyntaxError", "sed -i 's/\\r$//'"),
@@ -223,19 +225,26 @@ BAD_FILES: dict[str, tuple[str, str, str, str]] = {
 }
 
 
-@pytest.mark.parametrize("case", BAD_FILES.values(), ids=BAD_FILES)
+@pytest.mark.parametrize("name", BAD_FILES)
 def test_a_file_that_cannot_be_used_is_an_init_error_that_says_why(
-    tmp_path: Path, case: tuple[str, str, str, str]
+    tmp_path: Path, httpserver: HTTPServer, name: str
 ) -> None:
-    handler, text, kind, part = case
+    handler, text, kind, part = BAD_FILES[name]
     if text:
         (tmp_path / "app.sh").write_text(text + ("" if text.endswith("\n") else "\n"), newline="")
 
-    with run(handler, tmp_path / "log", task_root=tmp_path) as function:
-        found, message = error_of(function.invoke(None))
+    failed = fail_to_start(httpserver, "shell", tmp_path, handler)
 
-    assert found == kind
-    assert part in str(message)
+    assert (failed.kind, failed.header, failed.status) == (kind, kind, 1)
+    assert part in failed.message
+    assert f"bootstrap: {kind}: {failed.message}\n" in failed.log
+
+
+def test_an_init_error_is_what_callers_get(tmp_path: Path) -> None:
+    assert error_of(once("shell.no_such_function", tmp_path)) == (
+        "Runtime.HandlerNotFound",
+        "no function no_such_function in /var/task/shell.sh",
+    )
 
 
 def path_of(folder: Path, *programs: str) -> str:
@@ -248,18 +257,25 @@ def path_of(folder: Path, *programs: str) -> str:
     return str(folder)
 
 
-def test_without_curl_there_is_an_init_error_all_the_same(tmp_path: Path) -> None:
+def test_without_curl_there_is_an_init_error_all_the_same(
+    tmp_path: Path, httpserver: HTTPServer
+) -> None:
     path = path_of(tmp_path / "bin", "bash", "rm")
 
-    kind, message = error_of(
-        once("shell.log", tmp_path / "log", None, f"--env=PATH={path}", "--no-sandbox")
-    )
+    failed = fail_to_start(httpserver, "shell", FUNCTIONS, "shell.log", PATH=path)
 
-    assert kind == "Runtime.MissingProgram"
-    assert message == (
+    assert failed.kind == failed.header == "Runtime.MissingProgram"
+    assert failed.message == (
         f"there is no curl on PATH ({path}): install it in the image, or add a layer that has it "
         "in bin/"
     )
+
+
+def test_without_a_folder_for_payloads_there_is_an_init_error(httpserver: HTTPServer) -> None:
+    failed = fail_to_start(httpserver, "shell", FUNCTIONS, "shell.log", TMPDIR="/no/such/folder")
+
+    assert failed.kind == "Runtime.NoTemporaryFiles"
+    assert "/no/such/folder" in failed.message
 
 
 def test_neither_jq_nor_much_else_is_needed(tmp_path: Path) -> None:
@@ -281,13 +297,22 @@ def test_a_wrapper_starts_the_shell(tmp_path: Path) -> None:
         assert str(function.invoke(None).json()).endswith("/bash")
 
 
-def test_a_wrapper_that_is_not_there_is_an_init_error(tmp_path: Path) -> None:
-    option = "--env=AWS_LAMBDA_EXEC_WRAPPER=/var/task/wrapper"
+@pytest.mark.parametrize("mode", [None, 0o644])
+def test_a_wrapper_that_cannot_be_run_is_an_init_error(
+    tmp_path: Path, httpserver: HTTPServer, mode: int | None
+) -> None:
+    wrapper = tmp_path / "wrapper"
+    if mode:
+        wrapper.write_text("#!/bin/sh\n")
+        wrapper.chmod(mode)
 
-    assert error_of(once("shell.log", tmp_path, None, option)) == (
-        "Runtime.InvalidExecWrapper",
-        "AWS_LAMBDA_EXEC_WRAPPER: /var/task/wrapper does not exist",
+    failed = fail_to_start(
+        httpserver, "shell", FUNCTIONS, "shell.log", AWS_LAMBDA_EXEC_WRAPPER=str(wrapper)
     )
+
+    assert failed.kind == "Runtime.InvalidExecWrapper"
+    assert failed.status == (126 if mode else 127)
+    assert str(wrapper) in failed.message
 
 
 def test_the_event_need_not_be_an_argument(tmp_path: Path) -> None:
