@@ -49,8 +49,12 @@ class Container:
     id: str
 
     def address(self) -> str:
-        """Return HOST:PORT at which the emulator is reached. Raises EngineError."""
-        return self.engine.call("port", self.id, f"{PORT}/tcp").split()[0]
+        """Return HOST:PORT at which the emulator is reached; "" when the container has ended."""
+        try:
+            said = self.engine.call("port", self.id, f"{PORT}/tcp")
+        except EngineError:
+            return ""
+        return said.partition("\n")[0].strip()
 
     def is_running(self) -> bool:
         """Whether it has not ended."""

@@ -172,7 +172,7 @@ def _ready(container: Container) -> str:
                 container.logs(),
             )
         address = address or container.address()
-        if _answers(address):
+        if address and _answers(address):
             return address
         time.sleep(_POLL)
     raise CannotRunError(f"nothing in it takes calls, after {_START_LIMIT:g} s", container.logs())

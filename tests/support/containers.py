@@ -90,6 +90,11 @@ class Container:
             log=base64.b64decode(answer.get("LogResult", "")).decode(),
         )
 
+    def find(self) -> str:
+        """Return the emulator's URL; "" when the container has ended."""
+        address = self._running.address()
+        return address and f"http://{address}"
+
     def logs(self) -> tuple[str, str]:
         """Return what the container has printed so far: stdout, stderr."""
         result = subprocess.run(
@@ -214,13 +219,17 @@ def running(tag: str, *command: str, **options: Unpack[Options]) -> Iterator[Con
 
 
 def _await_calls(container: Container) -> None:
-    url = f"http://{container.engine.call('port', container.id, '8080/tcp').split()[0]}"
-    wait_until(lambda: _answers(url) or not container.is_running(), "the container")
+    def is_ready() -> bool:
+        container.url = container.url or container.find()
+        return _answers(container.url) or not container.is_running()
+
+    wait_until(is_ready, "the container")
     assert container.is_running(), f"it has ended: {container.logs()}"
-    container.url = url
 
 
 def _answers(url: str) -> bool:
+    if not url:
+        return False
     try:
         with _direct.open(f"{url}/ping", timeout=STOP_LIMIT):
             return True
