@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from benchmarks import load, processes
 from benchmarks.bounds import bounds_row
+from benchmarks.containers import containers_row
 from benchmarks.contenders import (
     BOOTSTRAP,
     CARGO_LAMBDA,
@@ -545,7 +546,24 @@ def bounds(scale: Scale) -> Result:
     return bounds_row(scale.rounds, interleave)
 
 
+def containers(scale: Scale) -> Result:
+    """Row 11: the first answered invocation of a container."""
+    return containers_row(scale.rounds, interleave)
+
+
 ROWS: dict[str, Callable[[Scale], Result]] = {
     row.__name__: row
-    for row in (warm, spaced, concurrent, large, client, pair, start, memory, idle, bounds)
+    for row in (
+        warm,
+        spaced,
+        concurrent,
+        large,
+        client,
+        pair,
+        start,
+        memory,
+        idle,
+        bounds,
+        containers,
+    )
 }
