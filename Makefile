@@ -91,6 +91,9 @@ layers: $(INSTALLED) ## build the layers that we ship, into dist/layers
 	  $(BIN)/rie layer build "$$name" -o "dist/layers/$$name.zip"; done
 
 .PHONY: images
+# Where podman's defaults do not fit, the tests have made a configuration that does.
+images: export CONTAINERS_CONF := $(wildcard $(CURDIR)/.cache/containers/containers.conf)
+images: export CONTAINERS_STORAGE_CONF := $(wildcard $(CURDIR)/.cache/containers/storage.conf)
 images: $(INSTALLED) ## build all base images
 	@for each in images/*/image.toml; do $(BIN)/rie image build "$$(basename "$$(dirname "$$each")")"; done
 
@@ -105,4 +108,5 @@ lock: $(INSTALLED) ## resolve requirements.lock anew (make lock LOCK_ARGS=--upgr
 
 .PHONY: clean
 clean: ## remove what the other targets have made
+	-umount .cache/containers/graph/overlay 2>/dev/null
 	rm -rf $(VENV) .cache .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build

@@ -27,6 +27,8 @@ def test_the_examples_of_a_page_run(name: str, tmp_path: Path) -> None:
 @pytest.mark.matrix
 @pytest.mark.parametrize("name", IN_CONTAINERS)
 def test_the_examples_of_a_page_about_containers_run(name: str, tmp_path: Path) -> None:
+    containers.base("python")  # in turns with other tests: a page would build it at once
+
     follow(GROUPS[name], tmp_path, containers.engine())
 
 
