@@ -68,7 +68,8 @@ class Code:
     def write(self, folder: Path) -> None:
         """Write it down, and where each piece is."""
         (folder / "code").write_bytes(self._content)
-        (folder / "index").write_bytes(marshal.dumps((self._modules, self._generated)))
+        found = (self._modules, self._generated, words_of(HERE / "deferred.txt"))
+        (folder / "index").write_bytes(marshal.dumps(found))
 
     def _put(self, code: bytes) -> tuple[int, int]:
         self._content += code
@@ -113,7 +114,7 @@ def put_standard_library(code: Code, libraries: Path) -> None:
                 put_file(libraries / PYTHON / path.with_suffix(".pyc"), content)
             continue
         if (HERE / "stand_ins" / path).exists():
-            path = path.with_name(f"_{path.name}")
+            path = path.with_name(f"real_{path.name}")
         code.add(PYTHON / path, content)
     for source in sorted((HERE / "stand_ins").glob("*.py")):
         code.add(Path(PYTHON, source.name), source.read_bytes())

@@ -9,6 +9,7 @@ import gc
 import marshal
 import os
 import sys
+from _thread import RLock
 
 HERE = __file__.rpartition("/")[0]
 STANDARD = f"{HERE}/python{sys.version_info[0]}.{sys.version_info[1]}"
@@ -17,12 +18,14 @@ ASIDE = "RIE_ASIDE_"
 EXIT_USAGE = 2
 
 # Objects made before the collector looks for garbage; there are many in a start, and none is any.
-THRESHOLD = 20_000
+THRESHOLD = 100_000
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from importlib.machinery import ModuleSpec
     from types import CodeType, ModuleType
+
+    Place = tuple[str, int, int]  # of a module: its path, where its code begins, how long it is
 else:
     ModuleSpec = type(sys.__spec__)  # importlib.machinery is yet to be found
 
@@ -33,7 +36,8 @@ class Modules:
     def __init__(self, code: str, index: str) -> None:
         self._code = code
         with open(index, "rb") as file:  # noqa: PTH123 - pathlib is a module yet to be imported
-            self._modules, self._generated = marshal.load(file)  # noqa: S302 - our own
+            found = marshal.load(file)  # noqa: S302 - our own
+        self._modules, self._generated, self._deferred = found
 
     def find_spec(self, name: str, *_: object) -> "ModuleSpec | None":
         """Say where a module is; None where it is none of ours."""
@@ -51,9 +55,17 @@ class Modules:
         """Leave it to the import system."""
 
     def exec_module(self, module: "ModuleType") -> None:
-        """Run the module's code."""
-        _, offset, size = self._modules[module.__name__]
-        exec(self._load(offset, size), module.__dict__)  # noqa: S102 - that is what importing is
+        """Run the module's code, or do so when it is first asked for something."""
+        place = self._modules[module.__name__]
+        if module.__name__ in self._deferred:
+            module.__getattr__ = Deferred(self, module, place)  # type: ignore[method-assign]
+        else:
+            self.run(place, module.__dict__)
+
+    def run(self, place: "Place", scope: dict[str, object]) -> None:
+        """Run a module's code there."""
+        _, offset, size = place
+        exec(self._load(offset, size), scope)  # noqa: S102 - that is what importing is
 
     def execute(self, source: str, *scopes: dict[str, object]) -> None:
         """Do as exec, with what was compiled ahead."""
@@ -66,6 +78,27 @@ class Modules:
         code: CodeType = marshal.loads(os.pread(file, size, offset))  # noqa: S302 - our own
         os.close(file)
         return code
+
+
+class Deferred:
+    """What a module that is not loaded does when it is asked for a name that it lacks."""
+
+    def __init__(self, modules: Modules, module: "ModuleType", place: "Place") -> None:
+        self._modules = modules
+        self._module = module
+        self._place: Place | None = place
+        self._lock = RLock()  # others wait until all of it is there
+
+    def __call__(self, name: str) -> object:
+        """Load the module, and return what it has of that name. Raises AttributeError."""
+        scope = self._module.__dict__
+        with self._lock:
+            place, self._place = self._place, None
+            if place is not None:
+                self._modules.run(place, scope)
+        if name in scope:
+            return scope[name]
+        raise AttributeError(f"module {self._module.__name__!r} has no attribute {name!r}")
 
 
 class Signatures:

@@ -11,9 +11,9 @@ CO_GENERATOR, CO_COROUTINE, CO_ASYNC_GENERATOR = 0x20, 0x80, 0x200
 
 
 def __getattr__(name: str) -> object:
-    import _inspect  # type: ignore[import-not-found]  # noqa: PLC0415 - rarely needed
+    import real_inspect  # type: ignore[import-not-found]  # noqa: PLC0415 - rarely needed
 
-    return getattr(_inspect, name)
+    return getattr(real_inspect, name)
 
 
 def iscoroutine(thing: object) -> bool:
