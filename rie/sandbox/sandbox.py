@@ -166,6 +166,8 @@ class Sandbox:
                 self._see_who_counts()
             else:
                 self._see_back_who_was_ahead()
+                if "score" in machine.lacking:
+                    _be_killed_first(launched.pid)
                 return launched
 
     def _held(self) -> list[int]:
@@ -282,6 +284,15 @@ class Sandbox:
             self.listener.close()
         if self.egress is not None:
             self.egress.close()
+
+
+def _be_killed_first(pid: int) -> None:
+    """Have the kernel choose the runtime, rather than us, where it could not say so itself.
+
+    In a container it sees a /proc that it cannot write to.
+    """
+    with suppress(OSError):
+        Path(f"/proc/{pid}/oom_score_adj").write_text("1000")
 
 
 def _identity_of(folder: Path) -> tuple[int, int] | None:

@@ -213,6 +213,11 @@ def test_a_function_that_takes_the_containers_memory_ends_alone(image: str) -> N
     assert after.payload == {"do": "echo"}
 
 
+def test_the_kernel_would_choose_the_function_before_the_emulator(function: Container) -> None:
+    assert function.invoke({"do": "read", "file": "/proc/self/oom_score_adj"}).payload == "1000\n"
+    assert function.run("cat", "/proc/1/oom_score_adj") != "1000\n"
+
+
 def test_without_privileges_too_it_ends_alone(image: str) -> None:
     with containers.running(image, lambda_like=True, memory=128) as container:
         hungry = container.invoke({"do": "take", "mb": 3000})

@@ -64,6 +64,10 @@ def write(event: Event) -> str:
     return file.read_text()
 
 
+def read(event: Event) -> str:
+    return Path(event["file"]).read_text()
+
+
 def fill(event: Event) -> object:
     path = Path(event["file"])
     try:
