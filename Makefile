@@ -18,6 +18,9 @@ NATIVE := $(wildcard rie/sandbox/native/*.[ch])
 REAL_SETUP := $(wildcard tests/real/setup.sh)
 IMAGES_SETUP := $(wildcard tests/images/setup.sh)
 PYTEST_ARGS ?=
+# Most tests wait for processes as much as they compute. Those of a file share what they have started.
+WORKERS ?= $(shell expr $$(nproc 2>/dev/null || echo 1) + 1)
+SIDE_BY_SIDE := --numprocesses=$(WORKERS) --dist=loadfile
 # pytest ends a test that hangs (pyproject.toml), but neither what a failed one has left to be torn
 # down nor an interpreter that waits for a thread. Ten times what all tests take.
 TIME_LIMIT := timeout --foreground --signal=ABRT --kill-after=1m 40m
@@ -63,7 +66,7 @@ test: export COVERAGE_FILE := $(CURDIR)/.coverage
 test: export COVERAGE_PROCESS_START := $(CURDIR)/pyproject.toml
 test: $(INSTALLED) .cache/real.stamp .cache/images.stamp ## run all tests, with coverage (PYTEST_ARGS="-k name")
 	$(BIN)/coverage erase
-	$(if $(PYTEST_ARGS),,$(TIME_LIMIT)) $(BIN)/coverage run -m pytest $(PYTEST_ARGS)
+	$(if $(PYTEST_ARGS),,$(TIME_LIMIT)) $(BIN)/coverage run -m pytest $(or $(PYTEST_ARGS),$(SIDE_BY_SIDE))
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 	$(if $(PYTEST_ARGS),,$(BIN)/coverage report --include='rie/core/*,bootstrap/*' --fail-under=100)
@@ -82,7 +85,7 @@ test: $(INSTALLED) .cache/real.stamp .cache/images.stamp ## run all tests, with 
 
 .PHONY: test-images
 test-images: $(INSTALLED) .cache/real.stamp .cache/images.stamp ## build and run every image and example runtime
-	$(if $(PYTEST_ARGS),,$(TIME_LIMIT)) $(BIN)/python -m pytest -m matrix $(PYTEST_ARGS)
+	$(if $(PYTEST_ARGS),,$(TIME_LIMIT)) $(BIN)/python -m pytest -m matrix $(or $(PYTEST_ARGS),$(SIDE_BY_SIDE))
 
 .PHONY: layers
 layers: $(INSTALLED) ## build the layers that we ship, into dist/layers

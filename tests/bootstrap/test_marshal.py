@@ -89,7 +89,7 @@ def test_an_event_is_parsed_as_the_standard_library_does(text: str) -> None:
         iter([]),
         1j,
     ],
-    ids=repr,
+    ids=lambda each: type(each).__name__,
 )
 def test_a_result_that_is_no_json_is_refused_as_the_official_client_does(result: object) -> None:
     with pytest.raises(FaultException) as theirs:
