@@ -9,7 +9,9 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from rie.artifacts.engine import Engine, EngineError
 
@@ -91,14 +93,29 @@ def started(
     Raises EngineError.
     """
     container = Container(engine, f"rie-{secrets.token_hex(8)}")
+    with TemporaryDirectory(prefix="rie-container-") as folder:
+        # podman's monitor leaves a file named oom where it was started, when memory runs out.
+        apart = replace(engine, folder=Path(folder))
+        with _removed(container):
+            apart.call(*_run(container, image, options, command))
+            yield container
+
+
+def _run(
+    container: Container, image: str, options: Sequence[str], command: Sequence[str]
+) -> tuple[str, ...]:
+    return (
+        *("run", "--detach", "--pull=never", f"--name={container.id}"),
+        f"--publish=127.0.0.1::{PORT}",
+        *options,
+        image,
+        *command,
+    )
+
+
+@contextmanager
+def _removed(container: Container) -> Iterator[None]:
     try:
-        engine.call(
-            *("run", "--detach", "--pull=never", f"--name={container.id}"),
-            f"--publish=127.0.0.1::{PORT}",
-            *options,
-            image,
-            *command,
-        )
-        yield container
+        yield
     finally:
         container.remove()

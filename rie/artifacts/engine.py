@@ -56,11 +56,15 @@ class Image:
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """One engine that is installed; `environ` is what its program runs with."""
+    """One engine that is installed; `environ` is what its program runs with, and `folder` where.
+
+    A relative path in its arguments is one in `folder`, by default the current one.
+    """
 
     name: Name
     program: Path
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)
+    folder: Path | None = None
 
     def call(self, *arguments: str, limit: float = CALL_LIMIT, both: bool = False) -> str:
         """Run `podman ARGUMENTS...` and return its stdout; after it, if `both`, its stderr.
@@ -157,6 +161,7 @@ class Engine:
             stdout=subprocess.PIPE,
             stderr=stderr,
             env=dict(self.environ),
+            cwd=self.folder,
             # A group of its own: Ctrl-C comes to us, and we end it with all that it started.
             process_group=0,
         )

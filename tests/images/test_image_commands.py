@@ -37,6 +37,8 @@ def handler(event, context):
         case "write":
             with open("/var/task/file", "w") as file:
                 file.write("x")
+        case "take":
+            return len(b"x" * (event["mb"] * 1_000_000))
         case "fill":
             with open("/tmp/file", "wb") as file:
                 for _ in range(event["mb"]):
@@ -89,6 +91,20 @@ def test_a_function_that_fails_gives_status_1_and_its_error(function: str) -> No
 
     assert result.returncode == 1
     assert json.loads(result.stdout)["errorType"] == "ValueError"
+
+
+def test_a_container_that_runs_out_of_memory_leaves_nothing_where_it_was_started(
+    function: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # podman's monitor writes a file named oom there.
+    monkeypatch.chdir(tmp_path)
+
+    options = ("--memory=128m", "--memory-swap=128m")
+    with containers.running(function, options=options) as container:
+        answer = container.invoke({"do": "take", "mb": 500})
+
+    assert answer.function_error == "Unhandled"
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_function_that_writes_outside_of_tmp_is_told_so(function: str) -> None:
