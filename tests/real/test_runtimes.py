@@ -1,4 +1,4 @@
-"""Five runtimes, four of them not ours, each through the same calls of a real client.
+"""Six runtimes, three of them not ours, each through the same calls of a real client.
 
 Expectations are AWS's: limits from "Lambda quotas", bodies of failures as recorded from AWS.
 What an error looks like is each runtime's own affair, that it arrives unchanged is ours.
