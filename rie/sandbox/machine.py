@@ -15,7 +15,7 @@ from itertools import islice
 from pathlib import Path
 
 from rie.core.errors import RieError
-from rie.sandbox import launcher, plan
+from rie.sandbox import files, launcher, plan
 from rie.sandbox.cgroup import Cgroup, Limits
 from rie.sandbox.cgroups import Cgroups
 from rie.sandbox.disk import Disk, make_disk
@@ -159,7 +159,14 @@ class Machine:
         if self.privileged:
             return plan.EVERY_MEAN - {"user namespace"}
         self.lacking["loop device"] = "mounting a disk needs root"
-        return plan.EVERY_MEAN - {"loop device"}
+        means = plan.EVERY_MEAN - {"loop device"}
+        if not _proc_is_covered():
+            return means
+        # The kernel refuses a new /proc then, and the one that there is will be read-only. To try
+        # all the same would cost a start each.
+        self.lacking["process namespace"] = "parts of /proc are covered, as in a container"
+        self.lacking["score"] = "/proc is read-only inside"
+        return means - {"process namespace", "score"}
 
     def _identity(self) -> Identity | None:
         """Choose who the function runs as; None: as we do."""
@@ -268,6 +275,12 @@ class Machine:
         if self._connects and os.path.exists(_RESOLVER):  # noqa: PTH110 - a plain question
             found.append((_RESOLVER, f"nameserver {NAMESERVER}\n"))
         return found
+
+
+def _proc_is_covered() -> bool:
+    """Whether anything is mounted over parts of /proc, but for what everybody has at /proc/sys."""
+    points = (line.split(b" ", 5)[4] for line in files.read("/proc/self/mountinfo").splitlines())
+    return any(each.startswith(b"/proc/") and not each.startswith(b"/proc/sys/") for each in points)
 
 
 def _make_tmp() -> None:
