@@ -144,8 +144,14 @@ class _Unpacking:
             self._finish_folder(name)
 
     def _folders(self) -> set[str]:
-        found = {above for name in self._archive.entries for above in folders_above(name)}
-        return found | {n for n, entry in self._archive.entries.items() if entry.kind == "folder"}
+        entries = self._archive.entries
+        found: set[str] = set()
+        for name in entries:
+            for above in folders_above(name):
+                if above in found:  # and with it those above it
+                    break
+                found.add(above)
+        return found | {name for name, entry in entries.items() if entry.kind == "folder"}
 
     def _finish_folder(self, name: str) -> None:
         entry = self._archive.entries.get(name)
@@ -159,8 +165,10 @@ class _Unpacking:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         with os.fdopen(os.open(path, flags, 0o600), "wb") as file:
             for piece in self._content(name, entry):
-                file.write(piece)
-            file.flush()
+                with explained(path):  # it is not the archive that is full
+                    file.write(piece)
+            with explained(path):
+                file.flush()
             os.fchmod(file.fileno(), entry.mode | stat.S_IRUSR)
             os.utime(file.fileno(), (entry.modified, entry.modified))
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from rie.artifacts.findings import Finding, error
-from rie.artifacts.limits import NAME, PART_OF_NAME
+from rie.artifacts.limits import ENTRIES, NAME, PART_OF_NAME
 from rie.artifacts.zip_directory import Entry
 
 _ANEW = "make the archive anew, from inside of its folder"
@@ -70,12 +70,23 @@ def _is_utf8(name: str) -> bool:
 
 def _in_the_way(found: Mapping[str, Entry]) -> Iterator[Finding]:
     """Find entries below one that is no folder: a file, or a link that would lead elsewhere."""
+    judged: dict[str, str] = {}  # folders, and what each is below that is none
     for name in found:
+        obstacle, way = "", []
         for above in folders_above(name):
-            entry = found.get(above)
-            if entry is not None and entry.kind != "folder":
-                yield error(name, f"is below {above}, which is a {entry.kind}", _ANEW)
+            if above in judged:
+                obstacle = judged[above]
                 break
+            way.append(above)
+            if above in found and found[above].kind != "folder":
+                obstacle = above
+                break
+        judged.update(dict.fromkeys(way, obstacle))
+        if len(judged) > ENTRIES:  # no more than files: few names can have a great many folders
+            yield error("", f"has more than {ENTRIES} folders", "leave some out")
+            return
+        if obstacle:
+            yield error(name, f"is below {obstacle}, which is a {found[obstacle].kind}", _ANEW)
 
 
 def folders_above(name: str) -> Iterator[str]:

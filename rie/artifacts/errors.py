@@ -10,3 +10,7 @@ class BuildError(RieError):
 
     Nothing half-done is left when it is raised.
     """
+
+
+class NoSpaceError(BuildError):
+    """There is no space left where something is to be written; what is written may be right."""

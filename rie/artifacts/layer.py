@@ -16,7 +16,7 @@ from pathlib import Path
 from rie.artifacts import archive, limits
 from rie.artifacts.archive_file import digest
 from rie.artifacts.checks import BOOTSTRAP, LAYER_FOLDERS, Wanted, architectures, check
-from rie.artifacts.errors import BuildError
+from rie.artifacts.errors import BuildError, NoSpaceError
 from rie.artifacts.findings import Finding, error, shown
 from rie.artifacts.overlay import fill, laid_over, linked_or_copied
 from rie.artifacts.packing import (
@@ -183,6 +183,8 @@ def _content(
     place.mkdir()
     try:
         archive.unpack_into(opened, place, progress=progress)
+    except NoSpaceError:  # that says nothing of the archive
+        raise
     except BuildError as wrong:
         return [], [error("", str(wrong), "nothing of it was looked at")]
     nodes = scan(place)

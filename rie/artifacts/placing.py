@@ -9,6 +9,7 @@ time to lose.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -16,24 +17,23 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-from rie.artifacts.errors import BuildError
+from rie.artifacts.errors import BuildError, NoSpaceError
 from rie.artifacts.findings import shown
 
 PART = ".part"  # the end of every name that is not to stay
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_OF_NAME = 40  # of a name in its temporary one, which has to fit too
 
 
 @contextmanager
 def new_file(target: Path) -> Iterator[IO[bytes]]:
     """Give a file to write to, which is `target` in the end. Raises BuildError."""
     _require_place(target)
-    if target.is_dir():
-        raise BuildError(f"{shown(str(target))} is a folder: name a file to write")
+    _require_file(target)
     import tempfile  # noqa: PLC0415 - see above
 
     with explained(target):
-        descriptor, name = tempfile.mkstemp(
-            prefix=f".{target.name}.", suffix=PART, dir=_beside(target)
-        )
+        descriptor, name = tempfile.mkstemp(PART, _beginning(target), _beside(target))
     try:
         with explained(target), os.fdopen(descriptor, "w+b") as stream:
             yield stream
@@ -86,7 +86,10 @@ def explained(subject: Path) -> Iterator[None]:
         yield
     except OSError as error:
         where = error.filename if isinstance(error.filename, str | Path) else subject
-        raise BuildError(f"{shown(str(where))}: {error.strerror or error}") from None
+        what = f"{shown(str(where))}: {error.strerror or error}"
+        if error.errno in _FULL:
+            raise NoSpaceError(f"{what}; make room there, or write elsewhere") from None
+        raise BuildError(what) from None
 
 
 def remove(folder: Path) -> None:
@@ -100,7 +103,11 @@ def remove(folder: Path) -> None:
 def _new_part(target: Path) -> Path:
     import tempfile  # noqa: PLC0415 - see above
 
-    return Path(tempfile.mkdtemp(PART, f".{target.name}.", _beside(target)))
+    return Path(tempfile.mkdtemp(PART, _beginning(target), _beside(target)))
+
+
+def _beginning(target: Path) -> str:
+    return f".{target.name[:_OF_NAME]}."
 
 
 def _open_folders(folder: Path) -> None:
@@ -120,6 +127,18 @@ def _require_place(target: Path) -> None:
             f"{shown(str(target))} cannot be written: there is no folder "
             f"{shown(str(target.parent))}; make it first"
         )
+
+
+def _require_file(target: Path) -> None:
+    """Refuse what a new file would put an end to: a folder, and /dev/null and its like."""
+    with explained(target):
+        try:
+            kind = stat.S_IFMT(target.stat().st_mode)
+        except FileNotFoundError:
+            return
+    if kind != stat.S_IFREG:
+        what = "is a folder" if kind == stat.S_IFDIR else "is a device, a pipe or a socket"
+        raise BuildError(f"{shown(str(target))} {what}: name a file to write")
 
 
 def _beside(target: Path) -> Path:

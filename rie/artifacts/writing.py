@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import shutil
 import stat
 import time
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 from rie.artifacts.archive_file import CHUNK
 from rie.artifacts.errors import BuildError
@@ -18,6 +18,7 @@ from rie.artifacts.tree import Node
 
 _EARLIEST = 315532800  # 1980-01-01: zip knows no time before
 _LATEST = 4354819198  # 2107-12-31
+_DIGITS = 4000
 _UNIX = 3
 
 
@@ -57,14 +58,18 @@ def _write_node(archive: zipfile.ZipFile, node: Node, stamp: tuple[int, ...]) ->
             archive.writestr(info, os.fsencode(node.target), zipfile.ZIP_STORED)
         case "file":
             info.compress_type = zipfile.ZIP_DEFLATED
-            with (
-                explained(node.source),
-                node.source.open("rb") as file,
-                archive.open(info, "w") as entry,
-            ):
-                shutil.copyfileobj(file, entry, CHUNK)
+            with explained(node.source):
+                file = node.source.open("rb")
+            with file, archive.open(info, "w") as entry:
+                while piece := _next(file, node):
+                    entry.write(piece)
         case "special":
             raise AssertionError(node)  # checks come before: see checks.py
+
+
+def _next(file: BinaryIO, node: Node) -> bytes:
+    with explained(node.source):  # what cannot be written is the archive's trouble
+        return file.read(CHUNK)
 
 
 _FILE_TYPES = {"file": stat.S_IFREG, "folder": stat.S_IFDIR, "link": stat.S_IFLNK, "special": 0}
@@ -74,6 +79,7 @@ def _stamp(environ: Mapping[str, str]) -> tuple[int, ...]:
     text = environ.get("SOURCE_DATE_EPOCH") or str(_EARLIEST)
     if not text.isascii() or not text.isdecimal():
         raise BuildError(f"SOURCE_DATE_EPOCH {text!r} must be a number of seconds since 1970")
-    # No further than zip's times go.
-    seconds = min(max(int(text), _EARLIEST), _LATEST)
+    # No further than zip's times go; int() takes no more than some thousand digits.
+    number = int(text) if len(text) <= _DIGITS else _LATEST
+    seconds = min(max(number, _EARLIEST), _LATEST)
     return tuple(time.gmtime(seconds))[:6]

@@ -251,6 +251,8 @@ def _read_entry(stream: IO[bytes], directory: Directory) -> tuple[Entry, int]:
     size, compressed, offset, disk = _widened(extra, size, compressed, offset, disk)
     if disk:
         raise NotReadableError("is one part of several; make it in one")
+    if offset + directory.base >= directory.start:
+        raise _damaged_directory()
     entry = Entry(
         raw_name=name, flags=flags, method=method, stamp=(date, time), crc=crc,
         compressed=compressed, size=size, system=fields[2], attributes=attributes,

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import os
 import random
-import resource
 import shutil
-import signal
 import stat
+import struct
 import subprocess
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -22,11 +19,11 @@ from hypothesis import strategies as st
 
 from rie.artifacts.archive import unpack
 from rie.artifacts.archive_file import CHUNK
-from rie.artifacts.errors import BuildError
+from rie.artifacts.errors import BuildError, NoSpaceError
 from rie.artifacts.findings import FindingsError
 from rie.artifacts.limits import ENTRIES, UNZIPPED
 from rie.artifacts.zip_directory import find_directory, read_entries
-from tests.artifacts.trees import contents, make, names
+from tests.artifacts.trees import contents, files_of_at_most, make, names
 from tests.artifacts.zips import DOS, FIFO, LINK, MB, Raw, archive, deflated, saved, zeros, zip64
 from tests.real.runtimes import require
 
@@ -405,21 +402,36 @@ def test_a_bomb_that_lies_is_refused_at_the_size_that_it_told(tmp_path: Path, to
     bomb = Raw(packed=zeros(10 * 1024), method=8, crc=0, size=told)
     path = saved(tmp_path / "a.zip", bomb)
 
-    with limited_files():
+    with files_of_at_most(UNZIPPED):
         assert refusal_of(path).startswith("is damaged or a bomb: file holds more than the")
 
 
-@contextmanager
-def limited_files() -> Iterator[None]:
-    """Let no file grow beyond 250 MB: a write past that fails, which is another error."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (UNZIPPED, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-        signal.signal(signal.SIGXFSZ, handler)
+def test_what_has_no_room_is_where_it_is_unpacked_and_not_the_archive(tmp_path: Path) -> None:
+    path = saved(tmp_path / "a.zip", Raw(name=b"lib/noise", content=os.urandom(2 * MB)))
+
+    with files_of_at_most(MB), pytest.raises(NoSpaceError) as refused:
+        unpack(path, tmp_path / "target")
+
+    assert "a.zip" not in str(refused.value)
+    assert str(refused.value).endswith(
+        "/lib/noise: File too large; make room there, or write elsewhere"
+    )
+    assert names(tmp_path) == ["a.zip"]
+
+
+@pytest.mark.parametrize("at", [1000, 2**63, 2**64 - 2])
+def test_an_entry_that_says_to_be_behind_all_entries_is_refused(tmp_path: Path, at: int) -> None:
+    raw = Raw(at=0xFFFFFFFF, extra=struct.pack("<2HQ", 1, 8, at))
+
+    assert refusal(tmp_path, raw).startswith("is damaged: its directory does not agree with it")
+
+
+def test_few_names_of_very_many_folders_are_refused_at_once(tmp_path: Path) -> None:
+    deep = "/".join("x" * 1900).encode()
+    # 1.9 million folders, which would take some GB of names.
+    raws = [Raw(name=b"%d/%s" % (number, deep)) for number in range(1000)]
+
+    assert refusal(tmp_path, *raws) == f"has more than {ENTRIES} folders; leave some out"
 
 
 def test_many_files_together_are_held_to_the_limit(tmp_path: Path) -> None:

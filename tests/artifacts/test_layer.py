@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from rie.artifacts import layer
-from rie.artifacts.errors import BuildError
+from rie.artifacts.errors import BuildError, NoSpaceError
 from rie.artifacts.findings import FindingsError
 from rie.artifacts.limits import MB
 from rie.artifacts.packing import Packing
 from rie.artifacts.tree import scan
 from rie.artifacts.writing import write
-from tests.artifacts.trees import SCRIPT, contents, elf, make, names
+from tests.artifacts.trees import SCRIPT, contents, elf, files_of_at_most, make, names
 from tests.artifacts.zips import Raw, saved, zeros
 
 ENVIRON = {"PATH": os.environ["PATH"]}
@@ -187,6 +187,15 @@ def test_contents_are_told(tmp_path: Path) -> None:
     assert dict(found.machines) == {"x86_64": 1, "arm64": 1}
     assert found.files == 7
     assert [each.severity for each in found.findings] == ["warning"]
+
+
+def test_where_there_is_no_room_to_look_into_a_layer_it_is_not_called_wrong(
+    tmp_path: Path,
+) -> None:
+    path = packed(tmp_path, "a.zip", {"lib/noise": os.urandom(2 * MB)})
+
+    with files_of_at_most(MB), pytest.raises(NoSpaceError, match="lib/noise: File too large"):
+        layer.inspect(path)
 
 
 def test_contents_that_cannot_be_unpacked_are_a_finding_among_others(tmp_path: Path) -> None:

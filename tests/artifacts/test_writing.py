@@ -15,10 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rie.artifacts.archive import unpack
-from rie.artifacts.errors import BuildError
+from rie.artifacts.errors import BuildError, NoSpaceError
 from rie.artifacts.tree import scan
 from rie.artifacts.writing import write
-from tests.artifacts.trees import contents, make, names
+from tests.artifacts.trees import contents, files_of_at_most, make, names
+from tests.artifacts.zips import MB
 from tests.real.runtimes import require
 
 FILES: dict[str, str | bytes] = {
@@ -82,6 +83,7 @@ def test_other_programs_unpack_what_is_written(tmp_path: Path) -> None:
         ("1614834369", (2021, 3, 4, 5, 6, 8)),  # zip's seconds are even
         ("0", (1980, 1, 1, 0, 0, 0)),
         ("99999999999", (2107, 12, 31, 23, 59, 58)),
+        pytest.param("9" * 5000, (2107, 12, 31, 23, 59, 58), id="5000 digits"),
         ("", (1980, 1, 1, 0, 0, 0)),
     ],
 )
@@ -117,6 +119,43 @@ def test_a_file_that_is_gone_leaves_the_archive_that_was_there(tmp_path: Path) -
 
     assert (tmp_path / "a.zip").read_bytes() == b"before"
     assert {path.name for path in tmp_path.iterdir()} == {"a", "a.zip"}
+
+
+def test_what_has_no_room_is_the_archive_and_not_a_file_that_goes_into_it(tmp_path: Path) -> None:
+    nodes = scan(make(tmp_path / "a", {"noise": os.urandom(2 * MB)}))
+
+    with files_of_at_most(MB), pytest.raises(NoSpaceError) as refused:
+        write(nodes, tmp_path / "a.zip")
+
+    assert str(refused.value) == (
+        f"{tmp_path}/a.zip: File too large; make room there, or write elsewhere"
+    )
+    assert names(tmp_path) == ["a", "a/noise"]
+
+
+@pytest.mark.parametrize("kind", ["pipe", "link to a device"])
+def test_what_is_no_file_is_not_put_an_end_to(tmp_path: Path, kind: str) -> None:
+    nodes = scan(make(tmp_path / "a", FILES))
+    target = tmp_path / "there"
+    if kind == "pipe":
+        os.mkfifo(target)
+    else:
+        target.symlink_to("/dev/null")
+    before = target.lstat()
+
+    with pytest.raises(BuildError, match="there is a device, a pipe or a socket: name a file"):
+        write(nodes, target)
+
+    assert target.lstat() == before
+    assert {path.name for path in tmp_path.iterdir()} == {"a", "there"}
+
+
+def test_a_name_of_any_length_that_a_file_may_have_is_taken(tmp_path: Path) -> None:
+    target = tmp_path / ("ž" * 125 + ".zip")
+
+    write(scan(make(tmp_path / "a", FILES)), target)
+
+    assert target.is_file()
 
 
 @pytest.mark.parametrize("target", ["missing/a.zip", "a"])

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import resource
+import signal
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 SCRIPT = "#!/bin/sh\n"
@@ -33,6 +37,19 @@ def contents(folder: Path) -> dict[str, tuple[str, int, bytes]]:
 def names(folder: Path) -> list[str]:
     """Return the names of all that is in a folder, hidden things too."""
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+
+
+@contextmanager
+def files_of_at_most(size: int) -> Iterator[None]:
+    """Let no file grow beyond so many bytes: a write past that fails, as on a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
 
 
 def _content(path: Path) -> tuple[str, int, bytes]:
