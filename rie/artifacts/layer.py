@@ -133,7 +133,7 @@ def _recipe(source: str) -> Path | None:
     """Return the program that makes a layer which comes with rie; None for a folder's name."""
     if "/" in source or source in {".", ".."}:
         return None
-    is_there = Path(source).exists()
+    is_there = os.path.exists(source)  # noqa: PTH110 - Path.exists() fails where a name is too long
     try:
         known = names()
     except BuildError:  # some installations have none: that is no reason to pack no folder

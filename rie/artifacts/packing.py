@@ -92,5 +92,8 @@ def too_large_to_upload(size: int) -> list[Finding]:
 
 def require_other_place(folder: Path, target: Path) -> None:
     """Raise BuildError where the archive would take the place of what is to be packed."""
-    if target.resolve() == folder.resolve():
-        raise BuildError(f"{target} is the folder to pack: name a file to write, with -o")
+    # os.path: Path.resolve() fails with a link that leads to itself, which is refused later.
+    if os.path.realpath(target) == os.path.realpath(folder):
+        raise BuildError(
+            f"{shown(str(target))} is the folder to pack: name a file to write, with -o"
+        )

@@ -32,7 +32,7 @@ def new_file(target: Path) -> Iterator[IO[bytes]]:
     _require_file(target)
     import tempfile  # noqa: PLC0415 - see above
 
-    with explained(target):
+    with _begun(target):
         descriptor, name = tempfile.mkstemp(PART, _beginning(target), _beside(target))
     try:
         with explained(target), os.fdopen(descriptor, "w+b") as stream:
@@ -57,7 +57,7 @@ def new_folder(target: Path) -> Iterator[Path]:
             raise BuildError(
                 f"{shown(str(target))} exists and is not an empty folder: name another"
             )
-        part = _new_part(target)
+    part = _new_part(target)
     try:
         part.chmod(0o777 & ~_umask())
         yield part
@@ -71,8 +71,7 @@ def new_folder(target: Path) -> Iterator[Path]:
 @contextmanager
 def scratch(beside: Path) -> Iterator[Path]:
     """Give a folder on the file system of `beside`, for as long as it is needed."""
-    with explained(beside):
-        part = _new_part(beside)
+    part = _new_part(beside)
     try:
         yield part
     finally:
@@ -92,6 +91,12 @@ def explained(subject: Path) -> Iterator[None]:
         raise BuildError(what) from None
 
 
+def is_part_of(path: Path, target: Path) -> bool:
+    """Whether `path` is `target` in the making: another's, or left by one that was killed."""
+    begun = path.name.startswith(_beginning(target)) and path.name.endswith(PART)
+    return begun and path.parent.resolve() == _beside(target).resolve()
+
+
 def remove(folder: Path) -> None:
     """Remove a tree, closed folders too. What cannot be removed is left."""
     _open_folders(folder)
@@ -103,7 +108,19 @@ def remove(folder: Path) -> None:
 def _new_part(target: Path) -> Path:
     import tempfile  # noqa: PLC0415 - see above
 
-    return Path(tempfile.mkdtemp(PART, _beginning(target), _beside(target)))
+    with _begun(target):
+        return Path(tempfile.mkdtemp(PART, _beginning(target), _beside(target)))
+
+
+@contextmanager
+def _begun(target: Path) -> Iterator[None]:
+    """Name the target, where nothing can be made beside it, and not what nobody has heard of."""
+    try:
+        yield
+    except OSError as error:
+        raise BuildError(
+            f"{shown(str(target))} cannot be written: {shown(str(target.parent))}: {error.strerror}"
+        ) from None
 
 
 def _beginning(target: Path) -> str:
@@ -122,7 +139,7 @@ def _open_folders(folder: Path) -> None:
 
 
 def _require_place(target: Path) -> None:
-    if not _beside(target).is_dir():
+    if not os.path.isdir(_beside(target)):  # noqa: PTH112 - is_dir() fails where it is closed to us
         raise BuildError(
             f"{shown(str(target))} cannot be written: there is no folder "
             f"{shown(str(target.parent))}; make it first"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rie.artifacts.errors import BuildError
 from rie.artifacts.findings import shown
-from rie.artifacts.placing import explained
+from rie.artifacts.placing import explained, is_part_of
 from rie.artifacts.zip_directory import Kind
 
 
@@ -80,6 +80,8 @@ def scan(folder: Path, exclusion: Exclusion = NOTHING, *, output: Path | None = 
     while ahead:
         for node in _children(*ahead.pop()):
             if node.kind == "file" and left_out and _identity(node.source) == left_out:
+                continue
+            if output is not None and is_part_of(node.source, output):
                 continue
             if exclusion.covers(node.name, node.source):
                 continue

@@ -181,7 +181,8 @@ def default_root(environ: Mapping[str, str]) -> Path:
     if (given := environ.get("XDG_CACHE_HOME", "")).startswith("/"):  # the specification: else not
         return Path(given, "rie")
     home = Path(environ.get("HOME", ""))
-    if home.is_absolute() and home.is_dir() and _is_writable(home / ".cache"):
+    # os.path and os.access: Path.is_dir() and exists() fail in another's closed folder, say root's.
+    if home.is_absolute() and os.path.isdir(home) and _is_writable(home / ".cache"):  # noqa: PTH112
         return home / ".cache" / "rie"
     return _below_temporary(Path(environ.get("TMPDIR") or "/tmp"))  # noqa: S108 - below
 
@@ -200,9 +201,13 @@ def _below_temporary(temporary: Path) -> Path:
 
 
 def _is_writable(folder: Path) -> bool:
-    while not folder.exists() and folder != folder.parent:
+    while not _can(folder, os.F_OK) and folder != folder.parent:
         folder = folder.parent
-    return os.access(folder, os.W_OK | os.X_OK)
+    return _can(folder, os.W_OK | os.X_OK)
+
+
+def _can(path: Path, what: int) -> bool:
+    return os.access(path, what, effective_ids=os.access in os.supports_effective_ids)
 
 
 def _make_folders(folder: Path) -> None:

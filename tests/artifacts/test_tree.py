@@ -58,6 +58,15 @@ def test_a_pattern_leaves_out(tmp_path: Path, pattern: str, left: list[str]) -> 
     assert found(folder, Exclusion([pattern])) == left
 
 
+def test_an_archive_in_the_making_is_left_out_and_nothing_else(tmp_path: Path) -> None:
+    make(tmp_path / "a", {"app.py": "", ".x.zip.ab.part": "", ".y.zip.ab.part": "",
+                          "b/.x.zip.ab.part": ""})  # fmt: skip
+
+    names = found(tmp_path / "a", output=tmp_path / "a/x.zip")
+
+    assert names == [".y.zip.ab.part", "app.py", "b", "b/.x.zip.ab.part"]
+
+
 def test_patterns_that_leave_nothing_out_are_known(tmp_path: Path) -> None:
     exclusion = Exclusion(["*.txt", "a.*", "*.md"], usual=["*.pyc"])
 

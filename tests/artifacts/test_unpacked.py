@@ -9,6 +9,7 @@ import signal
 import stat
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -405,6 +406,26 @@ def test_the_place_is_the_users_cache(tmp_path: Path) -> None:
     assert default_root({"XDG_CACHE_HOME": "/x", "HOME": home}) == Path("/x/rie")
     assert default_root({"HOME": home}) == tmp_path / ".cache/rie"
     assert default_root({"XDG_CACHE_HOME": "relative", "HOME": home}) == tmp_path / ".cache/rie"
+
+
+@pytest.mark.parametrize("home", ["closed", "closed/in"])
+def test_a_home_that_is_closed_to_its_user_is_not_used(tmp_path: Path, home: str) -> None:
+    root = os.geteuid() == 0
+    (tmp_path / "closed/in").mkdir(parents=True)
+    (tmp_path / "closed").chmod(0)
+    temporary = Path(tempfile.mkdtemp(prefix="test-of-rie-"))
+    temporary.chmod(0o777)
+    if root:  # to whom nothing is closed
+        os.seteuid(65534)
+    try:
+        found = default_root({"HOME": str(tmp_path / home), "TMPDIR": str(temporary)})
+
+        assert found == temporary / f"rie-{os.geteuid()}"
+    finally:
+        if root:
+            os.seteuid(0)
+        (tmp_path / "closed").chmod(0o755)
+        shutil.rmtree(temporary)
 
 
 @pytest.mark.parametrize("home", [{}, {"HOME": ""}, {"HOME": "/nonexistent"}], ids=str)

@@ -150,6 +150,15 @@ def test_what_is_no_file_is_not_put_an_end_to(tmp_path: Path, kind: str) -> None
     assert {path.name for path in tmp_path.iterdir()} == {"a", "there"}
 
 
+def test_where_nothing_can_be_made_the_archive_and_its_folder_are_named(tmp_path: Path) -> None:
+    nodes = scan(make(tmp_path / "a", FILES))
+
+    with pytest.raises(BuildError) as refused:
+        write(nodes, Path("/proc/a.zip"))  # where root cannot make anything either
+
+    assert str(refused.value) == ("/proc/a.zip cannot be written: /proc: No such file or directory")
+
+
 def test_a_name_of_any_length_that_a_file_may_have_is_taken(tmp_path: Path) -> None:
     target = tmp_path / ("ž" * 125 + ".zip")
 

@@ -168,12 +168,16 @@ def test_warnings_go_to_stderr_and_the_layer_is_built(tmp_path: Path) -> None:
          "rie layer merge: a exists and is not an empty folder: name another\n"),
         (["merge", *["text"] * 6, "-d", "x"], ("rie layer merge: 6 layers are more than the 5 that "
          "Lambda takes: merge some into one\n")),
+        (["build", "n" * 300, "-o", "x"], f"rie layer build: {'n' * 300} is neither a folder nor"),
+        (["build", "a", "-o", "n" * 300], f"rie layer build: {'n' * 300}: File name too long\n"),
+        (["build", "a", "-o", f"{'n' * 300}/x"], "rie layer build: nnn"),
+        (["build", "a", "-o", "loop"], "rie layer build: loop: Too many levels of symbolic links"),
         (["melt"], "rie layer: "),
     ],
-    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+    ids=lambda value: " ".join(value)[:40] if isinstance(value, list) else "",
 )  # fmt: skip
 def test_what_cannot_be_done_is_one_line(tmp_path: Path, words: list[str], said: str) -> None:
-    make(tmp_path, {"a/bin/t": "", "text": "hello"})
+    make(tmp_path, {"a/bin/t": "", "text": "hello", "loop@": "loop"})
     before = names(tmp_path)
 
     result = rie(tmp_path, "layer", *words)
