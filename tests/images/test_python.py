@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tests.support.containers import Container
 
 APP = Path(__file__).with_name("functions") / "app.py"
+NO_NAMESPACES = Path(__file__).with_name("no_namespaces.json")
 DOCKERFILE = """
 FROM rie/python:3.11
 COPY requirements.txt *.whl ./
@@ -234,6 +235,20 @@ def assert_out_of_memory(answer: containers.Answer) -> None:
         "Error: Runtime exited with error: signal: killed"
     )
     assert "Status: error\tError Type: Runtime.OutOfMemory" in answer.log
+
+
+def test_bounds_that_need_no_namespaces_hold_where_none_may_be_made(image: str) -> None:
+    """As in docker, whose defaults refuse what the profile beside this file does."""
+    options = (f"--security-opt=seccomp={NO_NAMESPACES}",)
+    memory = {"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "128"}
+    with containers.running(image, options=options, env=memory) as container:
+        large = container.invoke({"do": "fill", "file": "/tmp/large", "mb": 700})
+        hungry = container.invoke({"do": "take", "mb": 300})
+        found = about(container)
+
+    assert large.payload["errorMessage"] == "[Errno 27] File too large"
+    assert_out_of_memory(hungry)
+    assert found["ids"] == [993, 990]
 
 
 def test_a_missing_handler_module_is_the_answer(image: str) -> None:
