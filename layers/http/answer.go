@@ -23,6 +23,11 @@ func tooLarge(format string, arguments ...any) *runtimeapi.Failure {
 
 func isRefused(err error) bool { return errors.Is(err, syscall.ECONNREFUSED) }
 
+// isUnread tells whether the server has closed a connection with some of the request still in it.
+func isUnread(err error) bool {
+	return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+}
+
 // eventAnswer is what becomes of an event that was no request: the body as it is. A server that
 // refuses it has failed, so that what comes from a queue is tried again and not lost.
 func eventAnswer(request *http.Request, response *http.Response, body []byte) ([]byte, *runtimeapi.Failure) {

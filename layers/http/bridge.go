@@ -262,19 +262,34 @@ func (bridge *bridge) exchange(request *http.Request) (*http.Response, []byte, *
 }
 
 var errTooLarge = fmt.Errorf("the answer is too large")
+var errSwitches = fmt.Errorf("it changes to another protocol (101), which nobody has asked for")
 
-// attempt tells, after an error, whether the server can have seen the request: not where it has
-// closed a connection that was kept, while it is still there itself.
+// May be done twice: RFC 9110, section 9.2.2.
+var idempotent = map[string]bool{
+	http.MethodGet: true, http.MethodHead: true, http.MethodOptions: true, http.MethodTrace: true,
+	http.MethodPut: true, http.MethodDelete: true,
+}
+
+// attempt tells, after an error, whether the request may be sent again: where a connection that
+// was kept had been closed before, or without the request having been read, or where it does no
+// harm. A server of several processes goes on when the one that was at work has died.
 func (bridge *bridge) attempt(request *http.Request) (response *http.Response, body []byte, err error, mayRepeat bool) {
-	wasKept, hasAnswered := false, false
+	wasKept, wasClosed, hasAnswered := false, false, false
 	trace := &httptrace.ClientTrace{
-		GotConn:              func(got httptrace.GotConnInfo) { wasKept = got.Reused },
+		GotConn: func(got httptrace.GotConnInfo) {
+			wasKept, wasClosed = got.Reused, got.Reused && isClosed(got.Conn)
+		},
 		GotFirstResponseByte: func() { hasAnswered = true },
 	}
 	request = request.WithContext(httptrace.WithClientTrace(request.Context(), trace))
 	response, err = bridge.server.transport.RoundTrip(request)
 	if err != nil {
-		return nil, nil, err, wasKept && !hasAnswered && !bridge.server.hasEnded()
+		isHarmless := wasClosed || isUnread(err) || idempotent[request.Method]
+		return nil, nil, err, wasKept && !hasAnswered && isHarmless && !bridge.server.hasEnded()
+	}
+	if response.StatusCode == http.StatusSwitchingProtocols {
+		_ = response.Body.Close() // else it is a stream that has no end
+		return nil, nil, errSwitches, false
 	}
 	defer response.Body.Close()
 	body, err = io.ReadAll(io.LimitReader(response.Body, runtimeapi.MaxResponse+1))

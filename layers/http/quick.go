@@ -29,6 +29,21 @@ func dialQuick(ctx context.Context, network, address string) (net.Conn, error) {
 	return quickConn{connection, raw}, nil
 }
 
+// isClosed tells whether the other end has closed a connection on which nothing is to be read.
+func isClosed(connection net.Conn) bool {
+	quick, ok := connection.(quickConn)
+	if !ok {
+		return false
+	}
+	closed := false
+	_ = quick.raw.Control(func(descriptor uintptr) {
+		var one [1]byte
+		length, _, err := syscall.Recvfrom(int(descriptor), one[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+		closed = (err == nil && length == 0) || err == syscall.ECONNRESET
+	})
+	return closed
+}
+
 func (connection quickConn) Write(data []byte) (int, error) {
 	length, err := connection.Conn.Write(data)
 	// It holds until the kernel thinks otherwise; so it is said anew each time.

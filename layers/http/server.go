@@ -197,8 +197,7 @@ func (server *server) probe() string {
 			answered <- result{err: err}
 			return
 		}
-		_, _ = io.Copy(io.Discard, io.LimitReader(response.Body, runtimeapi.MaxResponse))
-		_ = response.Body.Close()
+		drain(response.Body)
 		answered <- result{status: response.StatusCode}
 	}()
 	select {
@@ -218,6 +217,21 @@ func (server *server) probe() string {
 	case <-server.ended:
 		return "it has ended"
 	}
+}
+
+// drain reads a body to its end, so that the connection can be kept, unless it has none in sight:
+// the status is enough to know.
+func drain(body io.ReadCloser) {
+	read := make(chan struct{})
+	go func() {
+		_, _ = io.Copy(io.Discard, io.LimitReader(body, runtimeapi.MaxResponse))
+		close(read)
+	}()
+	select {
+	case <-read:
+	case <-time.After(dying):
+	}
+	_ = body.Close()
 }
 
 // revive starts a server again that has died since the last invocation.
