@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"sync"
@@ -288,7 +289,10 @@ func parse(line []byte) (message, bool) {
 	}
 	decoder := json.NewDecoder(bytes.NewReader(line))
 	decoder.DisallowUnknownFields()
-	if decoder.Decode(&said) != nil || decoder.More() {
+	if decoder.Decode(&said) != nil {
+		return said, false
+	}
+	if _, err := decoder.Token(); err != io.EOF {
 		return said, false
 	}
 	// JSON-RPC's habit: both are there, and one of them is null.

@@ -23,6 +23,7 @@ func TestAMessageIsToldFromALineOfTheLog(t *testing.T) {
 		`{"result":null,"error":null}`:   true,
 		`{"level":"info","result":1}`:    false,
 		`{"result":1} {"result":2}`:      false,
+		`{"result":1}]`:                  false,
 		`{"result":`:                     false,
 		`null`:                           false,
 		` {"result":1}`:                  false,
