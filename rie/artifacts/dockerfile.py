@@ -133,9 +133,9 @@ def _instructions(text: str) -> Iterator[Instruction]:
 
 
 def _instruction(number: int, whole: str) -> Instruction:
-    name, _, rest = whole.partition(" ")
+    name, *more = whole.split(maxsplit=1)  # at a space or a tab
     flags: dict[str, str] = {}
-    rest = rest.strip()
+    rest = more[0].strip() if more else ""
     while flag := _FLAG.match(rest):
         key, _, value = flag[0].removeprefix("--").partition("=")
         flags[key.lower()] = value

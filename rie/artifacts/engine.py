@@ -108,7 +108,7 @@ class Engine:
     def image(self, name: str) -> Image | None:
         """Return what is known of an image that is on this machine. Raises EngineError."""
         try:
-            found = json.loads(self.call("image", "inspect", name))[0]
+            found = json.loads(self.call("image", "inspect", "--", name))[0]
         except EngineError as error:
             if says_absent(error.output):
                 return None

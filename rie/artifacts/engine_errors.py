@@ -47,6 +47,10 @@ _REMEDIES = tuple(
             "programs of that architecture run on such a machine, or with qemu-user-static",
         ),
         (
+            r'stat: "/<<|unknown instruction: "?[^ ]*<<',
+            "this builder knows no heredocs (<<): COPY a file, or use a newer one",
+        ),
+        (
             r"no space left on device",
             "make room; `podman system prune` or `docker system prune` removes what is unused",
         ),

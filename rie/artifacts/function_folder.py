@@ -20,6 +20,8 @@ from rie.artifacts.recipe import names, recipe_of
 
 _OFFICIAL = "public.ecr.aws/lambda/"
 _VARIABLES = {"LAMBDA_TASK_ROOT": "/var/task", "LAMBDA_RUNTIME_DIR": "/var/runtime"}
+# Which are folders in the base images: a COPY to one of them puts a file below it.
+_FOLDERS = {"/var/task", "/var/runtime", "/opt"}
 _WITH_RUNTIME = {"python", "node", "java", "shell"}
 _ONE_ARGUMENT = 'a Lambda image needs exactly one argument, the handler: CMD ["app.handler"]'
 
@@ -77,6 +79,8 @@ class FunctionFolder:
             yield self._shell_form(command)
         elif len(command.words) != 1:
             yield error(_at(command), f"CMD has {len(command.words)} words", _ONE_ARGUMENT)
+        elif not command.words[0]:
+            yield error(_at(command), "CMD names no handler", _ONE_ARGUMENT)
         else:
             yield from self._handler(command, command.words[0])
 
@@ -95,11 +99,11 @@ class FunctionFolder:
         wanted = [each.format(module) for each in patterns]
         if any(self._has(pattern) for pattern in wanted):
             return
-        where = f"the handler {shown(handler)} is in {shown(wanted[0])}"
-        if self._language == "provided":
-            where = "this base image runs bootstrap"
+        where, remedy = f"the handler {shown(handler)} is in {shown(wanted[0])}", ", or mend CMD"
+        if self._language == "provided":  # whatever the handler is
+            where, remedy = "this base image runs bootstrap", ""
         yield error(
-            _at(command), f"{where}, and that is nowhere in the folder", "put it there, or mend CMD"
+            _at(command), f"{where}, and that is nowhere in the folder", f"put it there{remedy}"
         )
 
     def _is_made_elsewhere(self) -> bool:
@@ -120,22 +124,26 @@ class FunctionFolder:
 
     def _programs(self, architecture: Architecture) -> Iterator[Finding]:
         """Find what would not start of the programs that Lambda starts itself."""
-        for stage in reversed(self._chain):
-            for each in stage.instructions:
-                if each.name in {"COPY", "ADD"} and "from" not in each.flags:
-                    for path in self._started(each):
-                        yield from _not_started(path, self._folder, each, architecture)
+        ahead = [each for stage in reversed(self._chain) for each in stage.instructions]
+        while ahead:
+            each = ahead.pop(0)
+            if each.name in {"COPY", "ADD"} and "from" not in each.flags:
+                given = "chmod" in each.flags or any(_changes_modes(other) for other in ahead)
+                for path in self._started(each):
+                    yield from _not_started(path, self._folder, architecture, mode_is_given=given)
 
     def _started(self, copy: Instruction) -> Iterator[Path]:
         """List the files of a COPY that are a bootstrap or an extension in the image."""
         *sources, target = (filled_in(path, _VARIABLES) for path in copy.paths or ("",))
         for source in sources:
             for path in self._matches(source):
-                for file in [path] if path.is_file() else path.rglob("*"):
+                for file in path.rglob("*") if path.is_dir() else [path]:
                     inside = file.relative_to(path) if path.is_dir() else PurePosixPath(path.name)
-                    exact = path.is_file() and not target.endswith(("/", "."))
+                    exact = not path.is_dir() and not _is_folder(target)
                     name = target if exact else f"{target}/{inside.as_posix()}"
-                    if file.is_file() and self._starts(name):
+                    # A link inside of a folder is copied as a link, and may lead to the image's.
+                    copied = file == path or _is_file_of(self._folder, file)
+                    if copied and self._starts(name):
                         yield file
 
     def _starts(self, name: str) -> bool:
@@ -148,8 +156,9 @@ class FunctionFolder:
 
     def _matches(self, source: str) -> list[Path]:
         inside = posixpath.normpath(source.strip("/") or ".")
-        if inside == ".":
-            return [self._folder]
+        exact = self._folder / inside
+        if inside == "." or exact.is_symlink():  # which glob skips if it leads nowhere
+            return [exact]
         return sorted(self._folder.glob(inside))
 
 
@@ -161,10 +170,31 @@ def _module(language: str, handler: str) -> str:
     return folder + slash + (name.rpartition(".")[0] or name).replace(".", "/")
 
 
+def _is_folder(target: str) -> bool:
+    """Whether a COPY of one file puts it below its target, rather than there."""
+    return target.endswith(("/", ".")) or posixpath.join("/var/task", target) in _FOLDERS
+
+
+def _is_file_of(folder: Path, path: Path) -> bool:
+    return path.is_file() and path.resolve().is_relative_to(folder.resolve())
+
+
+def _changes_modes(instruction: Instruction) -> bool:
+    return instruction.name == "RUN" and "chmod" in instruction.rest
+
+
 def _not_started(
-    path: Path, folder: Path, copy: Instruction, architecture: Architecture
+    path: Path, folder: Path, architecture: Architecture, *, mode_is_given: bool
 ) -> Iterator[Finding]:
+    """Find why a program would not start; `mode_is_given` if the build itself sets its mode."""
     name = path.relative_to(folder).as_posix()
+    if not _is_file_of(folder, path):
+        yield error(
+            name,
+            f"is a link to {shown(str(path.readlink()))}, which is no file of the folder",
+            "put the program itself in its place",
+        )
+        return
     with path.open("rb") as file:
         made = program(file.read(HEAD))
     match made:
@@ -184,7 +214,7 @@ def _not_started(
                 "is neither a Linux program nor a script with a #! line",
                 "write the interpreter into its first line: #!/bin/sh",
             )
-    if not path.stat().st_mode & 0o111 and "chmod" not in copy.flags:
+    if not path.stat().st_mode & 0o111 and not mode_is_given:
         yield error(name, "is not executable", f"chmod 755 {shown(name)}")
 
 

@@ -111,7 +111,7 @@ def build(folder: Path, tag: str, order: Order, *options: str) -> Built:
     """Build the Dockerfile of a folder. Raises BuildError, StepFailedError."""
     dockerfile = folder / "Dockerfile"
     arguments = [*_arguments(order, dockerfile), *options, "--tag", tag]
-    arguments += ["--file", str(dockerfile), str(folder)]
+    arguments += ["--file", str(dockerfile), "--", str(folder)]  # whose name may begin with a dash
     last_lines: deque[str] = deque(maxlen=_LAST_LINES)
     at: list[Step] = []
 
@@ -126,8 +126,9 @@ def build(folder: Path, tag: str, order: Order, *options: str) -> Built:
     try:
         order.engine.follow("build", *arguments, line=line)
     except EngineError as error:
-        where = f"{at[0]}" if at else "before the first step"
-        raise StepFailedError(f"{tag}: {where}: {error}", tuple(last_lines)) from None
+        if not at:
+            raise BuildError(f"{tag}: {error}") from None
+        raise StepFailedError(f"{tag}: {at[0]}: {error}", tuple(last_lines)) from None
     image = order.engine.image(tag)
     if image is None:
         raise BuildError(f"{tag}: {order.engine.name} built it and does not have it")

@@ -65,6 +65,7 @@ def test_an_engine_that_does_not_work_is_quoted_with_the_remedy(tmp_path: Path) 
         ("sd-bus call: Permission denied", 'cgroup_manager = "cgroupfs"'),
         ("dial tcp: lookup somewhere on 10.0.0.1:53: no such host", "no registry in reach"),
         ("exec /bin/sh: exec format error", "qemu-user-static"),
+        ('COPY <<END /x": copier: stat: "/<<END": no such file or directory', "knows no heredocs"),
         ("write /layer.tar: no space left on device", "make room"),
         ('short-name "rie/own" did not resolve to an alias', "build it first"),
     ],

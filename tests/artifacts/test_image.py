@@ -70,7 +70,7 @@ def test_podman_is_asked_for_the_same_bytes(tmp_path: Path) -> None:
     assert asked == [
         *("build", "--format", "oci", "--timestamp", "0", "--network", "host"),
         *("--platform", "linux/arm64", "--no-cache", "--build-arg", "A=b", "--tag", "name:1"),
-        *("--file", f"{folder}/Dockerfile", str(folder)),
+        *("--file", f"{folder}/Dockerfile", "--", str(folder)),
     ]
 
 
@@ -117,6 +117,17 @@ def test_a_step_that_fails_is_named_with_the_engines_reason(tmp_path: Path) -> N
     assert caught.value.last_lines == tuple(said.splitlines())
 
 
+def test_what_fails_before_any_step_is_no_failed_step(tmp_path: Path) -> None:
+    said = Says("Error: tag A: invalid reference format", status=1)
+    fake = fake_engine(tmp_path, info=Says("amd64"), build=said)
+    order = Order(engine=find(None, fake.environ), architecture="x86_64")
+
+    with pytest.raises(BuildError, match=r"^A: podman: tag A: invalid reference format$") as caught:
+        build(make_folder(tmp_path / "function", "FROM x\n"), "A", order)
+
+    assert not isinstance(caught.value, StepFailedError)
+
+
 @pytest.mark.parametrize(
     ("line", "step"),
     [
@@ -144,6 +155,13 @@ def test_continued_lines_comments_and_heredocs_are_no_instructions() -> None:
 
     found = [(each.line, each.name, each.rest) for each in stage.instructions]
     assert found == [(2, "RUN", "one two"), (5, "RUN", "<<END"), (8, "CMD", '["x"]')]
+
+
+def test_words_may_have_tabs_between_them() -> None:
+    (stage,) = stages('FROM\ta\nCMD\t["x"]\n')
+
+    assert stage.base == "a"
+    assert [(each.name, each.words) for each in stage.instructions] == [("CMD", ("x",))]
 
 
 def test_an_argument_before_from_is_filled_in() -> None:
@@ -178,6 +196,7 @@ def test_what_is_right_has_no_findings(tmp_path: Path) -> None:
         ("CMD app.handler\n", "error: Dockerfile:2: CMD is in its shell form: it becomes /bin/sh"),
         ("CMD ['app.handler']\n", "error: Dockerfile:2: CMD is not JSON, so that a shell gets it"),
         ('CMD ["app.handler", "x"]\n', "error: Dockerfile:2: CMD has 2 words; a Lambda image"),
+        ('CMD [""]\n', "error: Dockerfile:2: CMD names no handler; a Lambda image needs exactly"),
         ('ENTRYPOINT ["x"]\n', "warning: Dockerfile:2: ENTRYPOINT replaces that of the base image"),
         ('CMD ["ap.handler"]\n', "error: Dockerfile:2: the handler ap.handler is in ap.py, and"),
     ],
@@ -252,6 +271,61 @@ def test_a_mode_that_the_copy_gives_is_enough(tmp_path: Path) -> None:
     folder = make_program(tmp_path / "f", b"#!/bin/sh\n", 0o644)
     text = (folder / "Dockerfile").read_text("utf-8")
     (folder / "Dockerfile").write_text(text.replace("COPY ", "COPY --chmod=755 "), "utf-8")
+
+    assert of_program(folder) == []
+
+
+def test_a_mode_that_a_later_command_gives_is_enough(tmp_path: Path) -> None:
+    folder = make_program(tmp_path / "f", b"#!/bin/sh\n", 0o644)
+    with (folder / "Dockerfile").open("a", encoding="utf-8") as file:
+        file.write("RUN chmod +x /var/runtime/bootstrap\n")
+
+    assert of_program(folder) == []
+
+
+@pytest.mark.parametrize("target", ["$LAMBDA_RUNTIME_DIR", "${LAMBDA_TASK_ROOT}", ".", "/opt"])
+def test_a_bootstrap_is_found_below_a_folder_that_is_named_without_a_slash(
+    tmp_path: Path, target: str
+) -> None:
+    folder = make_program(tmp_path / "f", b"#!/bin/sh\n", 0o644)
+    text = (folder / "Dockerfile").read_text("utf-8")
+    (folder / "Dockerfile").write_text(text.replace("/var/runtime/", target), "utf-8")
+
+    (found,) = of_program(folder)
+
+    assert found.startswith("bootstrap: is not executable")
+
+
+@pytest.mark.parametrize("to", ["nowhere", "/bin/sh", "../outside"])
+def test_a_bootstrap_that_is_a_link_to_no_file_of_the_folder_is_named(
+    tmp_path: Path, to: str
+) -> None:
+    folder = make_program(tmp_path / "f", b"")
+    (tmp_path / "outside").write_bytes(b"#!/bin/sh\n")
+    (folder / "bootstrap").unlink()
+    (folder / "bootstrap").symlink_to(to)
+
+    (found,) = of_program(folder)
+
+    assert found.startswith(f"bootstrap: is a link to {to}, which is no file of the folder")
+
+
+def test_a_link_in_a_folder_that_is_copied_may_lead_to_a_file_of_the_image(tmp_path: Path) -> None:
+    folder = make_program(tmp_path / "f", b"")
+    (folder / "bootstrap").unlink()
+    (folder / "runtime").mkdir()
+    (folder / "runtime" / "bootstrap").symlink_to("/usr/bin/python3.11")
+    text = (folder / "Dockerfile").read_text("utf-8")
+    (folder / "Dockerfile").write_text(text.replace("COPY bootstrap", "COPY runtime/"), "utf-8")
+
+    assert of_program(folder) == []
+
+
+def test_a_bootstrap_may_be_a_link_to_another_file_of_the_folder(tmp_path: Path) -> None:
+    folder = make_program(tmp_path / "f", b"")
+    (folder / "bootstrap").rename(folder / "program")
+    (folder / "program").write_bytes(b"#!/bin/sh\n")
+    (folder / "bootstrap").symlink_to("program")
 
     assert of_program(folder) == []
 
