@@ -6,10 +6,12 @@ Source: Lambda developer guide, "Managing Lambda dependencies with layers".
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import tempfile
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,10 +70,11 @@ def build(source: str, packing: Packing) -> Packed:
     recipe = _recipe(source)
     if recipe is None:
         return _pack(Path(source), packing)
-    with tempfile.TemporaryDirectory(prefix="rie-layer-") as made:
+    with tempfile.TemporaryDirectory(prefix="rie-layer-") as place:
         packing.progress.say(f"building {source}")
-        _run(recipe, Path(made), packing)
-        return _pack(Path(made), packing)
+        made = Path(place, "layer")
+        _run(recipe, made, packing, temporary=Path(place, "tmp"))
+        return _pack(made, packing)
 
 
 def names() -> tuple[str, ...]:
@@ -150,26 +153,41 @@ def _recipe(source: str) -> Path | None:
     return None
 
 
-def _run(recipe: Path, target: Path, packing: Packing) -> None:
+def _run(recipe: Path, target: Path, packing: Packing, *, temporary: Path) -> None:
+    """Have a recipe fill the folder `target`; what it leaves in `temporary` is ours to remove."""
     name = recipe.parent.name
     with explained(recipe):
-        result = subprocess.run(  # noqa: S603 - a program of our own
+        for folder in (target, temporary):
+            folder.mkdir()
+        process = subprocess.Popen(  # noqa: S603 - a program of our own
             [recipe, target, packing.architecture],
             cwd=recipe.parent,
-            env=packing.environ,
+            env={**packing.environ, "TMPDIR": str(temporary)},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             umask=0o022,  # modes are in the archive
-            check=False,
+            process_group=0,
         )
-    if result.returncode:
-        lines = result.stdout.decode("utf-8", "replace").split("\n")
+    output = _output(process)
+    if process.returncode:
+        lines = output.decode("utf-8", "replace").split("\n")
         last = [shown(line.strip()) for line in lines if line.strip()][-_LAST_LINES:]
         raise BuildError(
             f"the layer {name} could not be built: {' | '.join(last) or 'no reason given'} "
             f"(see {recipe.parent / 'README.md'} for what it needs)"
         )
+
+
+def _output(process: subprocess.Popen[bytes]) -> bytes:
+    """Wait for the end of a process that leads a group, and end all of that if we are ended."""
+    with process:
+        try:
+            return process.communicate()[0]
+        except BaseException:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            raise
 
 
 def _content(

@@ -55,3 +55,37 @@ def test_a_package_that_is_ended_while_pip_works_leaves_nothing(
     assert sorted(each.name for each in tmp_path.iterdir()) == ["code", "requirements.txt", "tmp"]
     wait_until(lambda: not list(members(mark.encode())), "pip's end")
     assert not [each for each in temporary.iterdir() if each.name.startswith("rie")]
+
+
+GO = """#!/bin/sh
+if [ "$1" = env ]; then echo go1.22; exit; fi
+mkdir "$TMPDIR/go-build1"
+touch "$REACHED"
+sleep 600 &
+wait
+"""
+
+
+def test_a_layer_that_is_ended_while_it_is_built_leaves_nothing(tmp_path: Path) -> None:
+    programs, temporary, reached = (tmp_path / name for name in ("bin", "tmp", "reached"))
+    programs.mkdir()
+    temporary.mkdir()
+    (programs / "go").write_text(GO)
+    (programs / "go").chmod(0o755)
+    variables = {
+        **os.environ,
+        "PATH": f"{programs}:{os.environ['PATH']}",
+        "TMPDIR": str(temporary),
+        "REACHED": str(reached),
+    }
+    command = [sys.executable, "-m", "rie", "layer", "build", "exec", "-o", "exec.zip"]
+    with subprocess.Popen(command, cwd=tmp_path, env=variables) as process:
+        wait_until(reached.exists, "the build")
+        process.send_signal(signal.SIGTERM)
+        process.wait(LIMIT)
+
+    assert process.returncode == 143
+    mark = f"REACHED={reached}".encode()
+    wait_until(lambda: not list(members(mark)), "the build's end")
+    assert list(temporary.iterdir()) == []
+    assert not (tmp_path / "exec.zip").exists()
