@@ -99,6 +99,14 @@ def is_part_of(path: Path, target: Path) -> bool:
 
 def remove(folder: Path) -> None:
     """Remove a tree, closed folders too. What cannot be removed is left."""
+    try:
+        _remove(folder)
+    except BaseException:  # a signal: that is heeded, but with nothing left
+        _remove(folder)
+        raise
+
+
+def _remove(folder: Path) -> None:
     _open_folders(folder)
     import shutil  # noqa: PLC0415 - see above
 

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from rie.artifacts.archive import unpack
 from rie.artifacts.errors import BuildError, NoSpaceError
+from rie.artifacts.placing import scratch
 from rie.artifacts.tree import scan
 from rie.artifacts.writing import write
 from tests.artifacts.trees import contents, files_of_at_most, make, names
@@ -157,6 +158,24 @@ def test_where_nothing_can_be_made_the_archive_and_its_folder_are_named(tmp_path
         write(nodes, Path("/proc/a.zip"))  # where root cannot make anything either
 
     assert str(refused.value) == ("/proc/a.zip cannot be written: /proc: No such file or directory")
+
+
+def test_who_is_told_to_end_while_it_clears_up_still_clears_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rmtree = shutil.rmtree
+    tries = iter([KeyboardInterrupt])
+
+    def interrupted(folder: Path, *, ignore_errors: bool) -> None:
+        for signalled in tries:
+            raise signalled
+        rmtree(folder, ignore_errors=ignore_errors)
+
+    monkeypatch.setattr(shutil, "rmtree", interrupted)
+    with pytest.raises(KeyboardInterrupt), scratch(tmp_path / "x") as place:
+        make(place, {"a/b": "1"})
+
+    assert names(tmp_path) == []
 
 
 def test_a_name_of_any_length_that_a_file_may_have_is_taken(tmp_path: Path) -> None:
