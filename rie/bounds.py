@@ -34,7 +34,19 @@ def bounds_of(settings: Settings) -> Wanted:
         user=settings.user,
         needs=tuple(_needs(settings)),
         layers=settings.layers,
-        kept=settings.code is not None,
+        kept=tuple(_kept(settings)),
+    )
+
+
+def _kept(settings: Settings) -> Iterator[Path]:
+    """Yield the folders that were unpacked from archives."""
+    if settings.code is None and not settings.layers:
+        return
+    from rie.artifacts.unpacked import default_root  # noqa: PLC0415 - few functions have archives
+
+    root = default_root(os.environ)
+    yield from (
+        each for each in (settings.task_root, *settings.layers) if each.is_relative_to(root)
     )
 
 

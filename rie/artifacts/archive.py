@@ -23,7 +23,7 @@ from rie.artifacts.entry_names import folders_above, named
 from rie.artifacts.errors import BuildError
 from rie.artifacts.findings import Finding, FindingsError, shown
 from rie.artifacts.limits import size_in_words
-from rie.artifacts.links import destination, outward_link
+from rie.artifacts.links import Links, outward_link
 from rie.artifacts.placing import explained, new_folder
 from rie.artifacts.progress import SILENT, Progress
 from rie.artifacts.zip_directory import (
@@ -181,7 +181,8 @@ class _Unpacking:
         return target
 
     def _make(self, links: Mapping[str, str]) -> None:
-        out = [name for name in sorted(links) if destination(name, links) is None]
+        ways = Links(links)
+        out = [name for name in sorted(links) if ways.destination(name) is None]
         if out:
             found = [outward_link(name, links[name]) for name in out]
             raise FindingsError(shown(str(self._archive.path)), found)

@@ -14,7 +14,7 @@ from typing import Literal
 
 from rie.artifacts.findings import Finding, error, shown, warning
 from rie.artifacts.limits import ENTRIES, UNZIPPED, size_in_words
-from rie.artifacts.links import destination, outward_link
+from rie.artifacts.links import Links, outward_link
 from rie.artifacts.placing import explained
 from rie.artifacts.programs import HEAD, Architecture, Binary, Script, Unknown, program
 from rie.artifacts.tree import Node, unzipped
@@ -109,8 +109,9 @@ def _is_closed(node: Node) -> bool:
 def _links(nodes: Sequence[Node]) -> Iterator[Finding]:
     links = {node.name: node.target for node in nodes if node.kind == "link"}
     there = {node.name for node in nodes if node.kind != "link"} | {""}
+    ways = Links(links)
     for name, target in links.items():
-        leads_to = destination(name, links)
+        leads_to = ways.destination(name)
         if leads_to is None:
             yield outward_link(name, target)
         elif leads_to not in there:

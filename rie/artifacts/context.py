@@ -9,12 +9,13 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from rie.artifacts.downloads import download_jars, download_wheels
-from rie.artifacts.recipe import Recipe, items
+from rie.artifacts.errors import BuildError
+from rie.artifacts.recipe import Item, Recipe, items
 
 
 @contextmanager
@@ -22,11 +23,12 @@ def assembled(recipe: Recipe, architecture: str) -> Iterator[Path]:
     """Give the folder to build in; `architecture` is x86_64 or arm64. Raises BuildError."""
     with tempfile.TemporaryDirectory(prefix="rie-image-") as temporary:
         context = Path(temporary, "context")
-        for item in items(recipe):
-            target = context / item.name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(item.source, target)
-            target.chmod(0o755 if item.executable else 0o644)
+        try:
+            _copy(items(recipe), context)
+        except OSError as error:
+            where = tempfile.gettempdir()
+            reason = f"{error.strerror}; TMPDIR may name another folder"
+            raise BuildError(f"{recipe.tag} cannot be put together in {where}: {reason}") from None
         if "wheels" in recipe.carries:
             requirements = recipe.folder / "requirements.txt"
             download_wheels(requirements, context / "wheels", architecture)
@@ -34,6 +36,14 @@ def assembled(recipe: Recipe, architecture: str) -> Iterator[Path]:
             download_jars(recipe.folder / "pom.xml", context / "jars")
         _level(context)
         yield context
+
+
+def _copy(found: Iterable[Item], context: Path) -> None:
+    for item in found:
+        target = context / item.name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(item.source, target)
+        target.chmod(0o755 if item.executable else 0o644)
 
 
 def _level(context: Path) -> None:

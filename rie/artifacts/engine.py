@@ -76,9 +76,8 @@ class Engine:
                 printed, complaint = process.communicate(timeout=limit)
             except subprocess.TimeoutExpired:
                 raise self._too_long(arguments[0], limit) from None
-        if process.returncode:
-            text = complaint.decode(errors="replace")
-            raise EngineError(self.explained(text or f"exit status {process.returncode}"), text)
+        text = complaint.decode(errors="replace")
+        self._check_end(process.returncode, text, text or f"exit status {process.returncode}")
         return (printed + complaint if both else printed).decode(errors="replace")
 
     def follow(
@@ -101,18 +100,21 @@ class Engine:
                 timer.cancel()
         if expired.is_set():
             raise self._too_long(arguments[0], limit)
-        if process.returncode:
-            text = "\n".join(said)
-            raise EngineError(self.explained(text), text)
+        text = "\n".join(said)
+        self._check_end(process.returncode, text, text)
 
     def image(self, name: str) -> Image | None:
         """Return what is known of an image that is on this machine. Raises EngineError."""
         try:
-            found = json.loads(self.call("image", "inspect", "--", name))[0]
+            said = self.call("image", "inspect", "--", name)
         except EngineError as error:
             if says_absent(error.output):
                 return None
             raise
+        try:
+            found = json.loads(said)[0]
+        except (ValueError, LookupError):
+            raise EngineError(f"{self.name} told nothing of the image: {said[:100]!r}") from None
         config = found.get("Config") or {}
         pairs = (each.partition("=") for each in config.get("Env") or ())
         return Image(
@@ -149,6 +151,12 @@ class Engine:
         reason = lines[-1].removeprefix("Error: ") if lines else "failed without a word"
         remedy = remedy_for(complaint)
         return f"{self.name}: {reason}" + (f"; {remedy}" if remedy else "")
+
+    def _check_end(self, status: int, output: str, complaint: str) -> None:
+        if status < 0:  # nothing that it has said is the reason
+            raise EngineError(f"{self.name} was killed by signal {-status}", output)
+        if status:
+            raise EngineError(self.explained(complaint), output)
 
     def _too_long(self, command: str, limit: float) -> EngineError:
         return EngineError(f"{self.name} {command} was ended: it took more than {limit:g} s")

@@ -15,7 +15,7 @@ from rie.artifacts import limits
 from rie.artifacts.errors import BuildError
 from rie.artifacts.findings import FindingsError, shown
 from rie.artifacts.limits import require_size
-from rie.artifacts.links import destination, outward_link
+from rie.artifacts.links import Links, outward_link
 from rie.artifacts.placing import explained
 from rie.artifacts.tree import Node, layered, scan, unzipped
 
@@ -74,6 +74,7 @@ def copied(source: str, target: str) -> None:
 def _require_inside(nodes: Sequence[Node]) -> None:
     """Look at links anew: those of one layer may lead through those of another."""
     links = {node.name: node.target for node in nodes if node.kind == "link"}
-    out = [name for name in links if destination(name, links) is None]
+    ways = Links(links)
+    out = [name for name in links if ways.destination(name) is None]
     if out:
         raise FindingsError("layers", [outward_link(name, links[name]) for name in out])

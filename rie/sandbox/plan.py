@@ -146,7 +146,7 @@ def _files(
         words += ["hold", str(each)]
     if "task root" in means:
         words += _task_root(wanted.task_root, sealed=sealed)
-        words += ["seal", str(TASK_ROOT)] if wanted.kept and "read-only mounts" in means else []
+        words += _kept(wanted, means)
     words += _layers(layers, means)
     words += _tmp(wanted.tmp_size, device if "loop device" in means else None)
     words += ["show"]
@@ -168,6 +168,11 @@ def _task_root(source: Path, *, sealed: bool) -> list[str]:
         if sealed:  # before it is bound to: what is bound is as its source
             words += ["seal", "/var"]
     return [*words, "bind", str(source), str(TASK_ROOT)]
+
+
+def _kept(wanted: Wanted, means: Means) -> list[str]:
+    kept = wanted.task_root in wanted.kept and "read-only mounts" in means
+    return ["seal", str(TASK_ROOT)] if kept else []
 
 
 def _layers(layers: Sequence[Path], means: Means) -> list[str]:

@@ -98,6 +98,10 @@ class Sandbox:
                 return OPT / path.relative_to(layer)
         return path
 
+    def is_kept(self, path: Path) -> bool:
+        """Whether it was unpacked from an archive, which is where its user would mend it."""
+        return any(path.is_relative_to(folder) for folder in self._machine.wanted.kept)
+
     @property
     def layers(self) -> tuple[Path, ...]:
         """The folders of this machine that the function finds at /opt, the last on top."""

@@ -35,8 +35,9 @@ RUNTIME_API_PORT = 9001
 class Wanted(NamedTuple):
     """The bounds of an environment. Sizes in MB. Not `bounded`, it has none, and is only watched.
 
-    `layers` are folders that lie over one another at /opt, the last on top. Code that is `kept` is
-    not this run's alone: it is never written to, not even by who may write.
+    `layers` are folders that lie over one another at /opt, the last on top. What of these and of
+    the task root is `kept` was unpacked from an archive, and is not this run's alone: it is never
+    written to, not even by who may write.
     `needs` are the paths on this machine that its program cannot do without: what of them lies
     below /tmp is shown in the environment's own, and a user who cannot read them is not put in.
     """
@@ -54,7 +55,7 @@ class Wanted(NamedTuple):
     user: Identity | None = None  # None: Lambda's, where this program may choose one
     needs: tuple[Path, ...] = ()
     layers: tuple[Path, ...] = ()
-    kept: bool = False
+    kept: tuple[Path, ...] = ()
 
     def is_code(self, path: Path) -> bool:
         """Whether it is found in the function's own folders, wherever these are mounted."""

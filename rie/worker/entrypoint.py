@@ -42,6 +42,16 @@ class LaunchError(RieError):
         self.message = message
         self.hint = hint and hint.encode("utf-8", "replace").decode()
 
+    def in_archive(self, unpacked: str, inside: str) -> LaunchError:
+        """Tell of a file as the function sees it, not where it was unpacked.
+
+        To mend it there would help this machine, and no other.
+        """
+        hint = self.hint
+        if hint is not None:
+            hint = f"{hint.replace(unpacked, inside)}, where it was packed, and pack it again"
+        return LaunchError(self.error_type, self.message.replace(unpacked, inside), hint)
+
 
 @dataclass(frozen=True, slots=True)
 class Entrypoint:

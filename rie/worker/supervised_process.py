@@ -73,7 +73,10 @@ class SupervisedProcess:
         except StepFailed as failure:
             folder = str(launch.folder) if failure.operation == "directory" else None
             error = OSError(failure.errno, os.strerror(failure.errno), folder)
-            raise entrypoint.launch_error(error, program, launch.folder) from failure
+            why = entrypoint.launch_error(error, program, launch.folder)
+            if sandbox.is_kept(Path(program.executable)):
+                why = why.in_archive(program.executable, path)
+            raise why from failure
         except OSError as error:
             raise entrypoint.launch_error(error, program, launch.folder) from error
         except SandboxError as error:

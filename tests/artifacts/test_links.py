@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rie.artifacts.links import destination
+from rie.artifacts.errors import BuildError
+from rie.artifacts.links import Links
 
 
 @pytest.mark.parametrize(
@@ -31,7 +32,7 @@ from rie.artifacts.links import destination
     ],
 )
 def test_a_link_leads_to(name: str, links: dict[str, str], leads_to: str | None) -> None:
-    assert destination(name, links) == leads_to
+    assert Links(links).destination(name) == leads_to
 
 
 PARTS = st.sampled_from(["a", "b", "c", "..", "."])
@@ -53,8 +54,17 @@ def test_no_link_that_is_said_to_stay_within_leads_out(links: dict[str, str]) ->
             (top / name).symlink_to(target)
         for name in links:
             real = os.path.realpath(top / name)
-            leads_to = destination(name, links)
+            leads_to = Links(links).destination(name)
             if leads_to is not None and leads_to not in links:
                 assert real == str(top / leads_to).rstrip("/")
     finally:
         shutil.rmtree(place)
+
+
+def test_links_that_lead_around_for_too_long_are_refused() -> None:
+    long = "/".join(["a"] * 2000)
+    links = {f"d/{each}": f"{each + 1}/../{long}" for each in range(3000)}
+    ways = Links(links)
+
+    with pytest.raises(BuildError, match="lead around for too long"):
+        [ways.destination(name) for name in links]

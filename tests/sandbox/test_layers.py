@@ -174,6 +174,22 @@ def test_where_nothing_can_be_mounted_layers_are_refused(
         machine.close()
 
 
+@pytest.mark.parametrize(("option", "place_inside"), [("--layer", "/opt"), ("--code", "/var/task")])
+def test_a_bootstrap_that_cannot_run_is_named_as_the_function_finds_it(
+    as_whom: Whom, place: Path, option: str, place_inside: str
+) -> None:
+    packed = make_zip(place / "packed.zip", {"bootstrap": LISTING}, mode=0o644)
+
+    # To mend it where it was unpacked would help this machine only, and every later run of it.
+    with as_whom.run(f"{option}={packed}", "--handler=app.handler", command=()) as function:
+        _, message = function.error("where_it_runs")
+        function.diary.wait_for(
+            f"run: chmod +x {place_inside}/bootstrap, where it was packed, and pack it again"
+        )
+
+    assert f"fork/exec {place_inside}/bootstrap: permission denied" in str(message)
+
+
 def refusal(*options: str, cwd: Path) -> str:
     """Run `rie run`, which must refuse; return its one line."""
     argv = [sys.executable, "-P", "-m", "rie", "run", "--listen=127.0.0.1:0", *options]

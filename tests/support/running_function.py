@@ -67,10 +67,16 @@ class RunningFunction:
     """A running emulator and how its function is called."""
 
     def __init__(
-        self, process: subprocess.Popen[bytes], url: str, log: LogReader, mark: bytes
+        self,
+        process: subprocess.Popen[bytes],
+        url: str,
+        log: LogReader,
+        diary: LogReader,
+        mark: bytes,
     ) -> None:
         self.process = process
         self.log = log
+        self.diary = diary
         self.mark = mark  # in the environment of all its processes
         self._address = url.removeprefix("http://")
         self._request_id = ""
@@ -150,7 +156,7 @@ class Whom:
                 wait_until(lambda: ready.exists() or process.poll() is not None, "the start")
                 assert process.poll() is None, diary.all()
                 url = json.loads(ready.read_text())["invoke_api"]
-                yield RunningFunction(process, url, log, mark.encode())
+                yield RunningFunction(process, url, log, diary, mark.encode())
             finally:
                 process.terminate()  # a kill would leave its runtime behind
                 process.wait(LIMIT)
