@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import errno
 import os
+import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -47,6 +50,25 @@ def test_a_context_is_gone_in_the_end(tmp_path: Path) -> None:
         pass
 
     assert not context.parent.exists()
+
+
+def test_a_place_without_room_is_named_and_nothing_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = read_recipe(make_image(tmp_path / "own"))
+    place = tmp_path / "place"
+    place.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(place))
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(shutil, "copyfile", full)
+
+    with pytest.raises(BuildError, match=r"place: No space left on device; TMPDIR may name"):
+        contents(recipe)
+
+    assert list(place.iterdir()) == []
 
 
 def test_our_own_packages_come_without_caches_and_compiled_programs(tmp_path: Path) -> None:

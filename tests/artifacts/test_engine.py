@@ -103,6 +103,28 @@ def test_a_build_that_hangs_is_ended_and_its_lines_have_come(tmp_path: Path) -> 
     assert lines[0] == "STEP 1/2: FROM x"
 
 
+def test_an_engine_that_is_killed_is_not_quoted_with_its_last_line(tmp_path: Path) -> None:
+    program = tmp_path / "podman"
+    program.write_text("#!/bin/sh\necho 'STEP 1/2: FROM x'\nkill -9 $$\n", "utf-8")
+    program.chmod(0o755)
+    engine = Engine("podman", program)
+
+    with pytest.raises(EngineError, match=r"^podman was killed by signal 9$"):
+        engine.follow("build", line=lambda _: None)
+    with pytest.raises(EngineError, match=r"^podman was killed by signal 9$"):
+        engine.call("info")
+
+
+@pytest.mark.parametrize("said", ["no json", "[]"])
+def test_an_engine_that_tells_of_an_image_what_nobody_understands_is_named(
+    tmp_path: Path, said: str
+) -> None:
+    fake = fake_engine(tmp_path, image=Says(stdout=said))
+
+    with pytest.raises(EngineError, match="podman told nothing of the image"):
+        find(None, fake.environ).image("x")
+
+
 def test_lines_come_without_the_colours_of_the_old_builder(tmp_path: Path) -> None:
     fake = fake_engine(tmp_path, build=Says("\x1b[91mE: no\x1b[0m"))
     lines: list[str] = []
