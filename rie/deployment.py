@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rie.sandbox.wanted import OPT
 from rie.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def deployed(settings: Settings) -> Settings:
     large.
     """
     if settings.code is None and not settings.layers:
-        return settings
+        return _told_of_extensions(settings, OPT) if settings.drop_in else settings
     from rie.artifacts.progress import on_terminal  # noqa: PLC0415 - few functions have archives
     from rie.artifacts.unpacked import Unpacked, check_total, default_root  # noqa: PLC0415 - as above
 
@@ -37,7 +38,24 @@ def deployed(settings: Settings) -> Settings:
             path.resolve() if path.is_dir() else unpacked.layer(path) for path in settings.layers
         )
     check_total(code, layers)
-    return replace(settings, task_root=code or settings.task_root, layers=layers)
+    found = replace(settings, task_root=code or settings.task_root, layers=layers)
+    return _told_of_extensions(found, *layers)
+
+
+def _told_of_extensions(settings: Settings, *folders: Path) -> Settings:
+    """Add a notice where there are extensions: what is not run should not be waited for."""
+    names = sorted(name for folder in folders for name in _names(folder / "extensions"))
+    if not names:
+        return settings
+    notice = f"extensions are not started yet: {', '.join(names)} in {OPT}/extensions"
+    return replace(settings, notices=(*settings.notices, notice))
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        return [each.name for each in folder.iterdir()]
+    except OSError:  # there is none, or it is closed to us, and to the function
+        return []
 
 
 def _code(path: Path, unpacked: Unpacked) -> Path:

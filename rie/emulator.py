@@ -259,7 +259,7 @@ class Emulator:
             _write_whole(settings.ready_file, {"invoke_api": self.invoke_api, "pid": os.getpid()})
         for name in reserved_in(settings.environment) if not settings.drop_in else ():
             diary.warning("a reserved variable is not passed to the function", variable=name)
-        for notice in settings.notices:
+        for notice in self._groundwork.settings.notices:
             diary.warning(notice)
         self._tell_bounds()
         diary.info("listening", invoke_api=self.invoke_api, function=settings.function_name)

@@ -180,7 +180,11 @@ class Settings:
         )
         if not self.sandbox:
             for name, default in _BOUNDS.items():
-                self._require(name, getattr(self, name) == default, "needs the sandbox")
+                self._require(
+                    name,
+                    getattr(self, name) == default,
+                    "needs the sandbox; leave out --no-sandbox",
+                )
         self._require(
             "egress", self.egress or self.network == "isolated", "needs --network isolated"
         )

@@ -47,11 +47,20 @@ def refusal(folder: Path, *options: str) -> str:
         (["--task-root=/no/such/folder"], "--task-root '/no/such/folder' is not a folder"),
         (["--network=none"], "--network 'none' must be host or isolated"),
         (["--no-egress"], "--no-egress needs --network isolated"),
-        (["--no-sandbox", "--freeze"], "--freeze needs the sandbox"),
-        (["--no-sandbox", "--cpu-scaling"], "--cpu-scaling needs the sandbox"),
-        (["--no-sandbox", "--network=isolated"], "--network 'isolated' needs the sandbox"),
-        (["--no-sandbox", "--tmp-size=600"], "--tmp-size '600' needs the sandbox"),
-        (["--no-sandbox", "--user=1:1"], "--user '1:1' needs the sandbox"),
+        (["--no-sandbox", "--freeze"], "--freeze needs the sandbox; leave out --no-sandbox"),
+        (
+            ["--no-sandbox", "--cpu-scaling"],
+            "--cpu-scaling needs the sandbox; leave out --no-sandbox",
+        ),
+        (
+            ["--no-sandbox", "--network=isolated"],
+            "--network 'isolated' needs the sandbox; leave out --no-sandbox",
+        ),
+        (
+            ["--no-sandbox", "--tmp-size=600"],
+            "--tmp-size '600' needs the sandbox; leave out --no-sandbox",
+        ),
+        (["--no-sandbox", "--user=1:1"], "--user '1:1' needs the sandbox; leave out --no-sandbox"),
     ],
 )
 def test_what_makes_no_sense_is_refused(options: list[str], line: str, tmp_path: Path) -> None:

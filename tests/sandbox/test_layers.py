@@ -174,6 +174,13 @@ def test_where_nothing_can_be_mounted_layers_are_refused(
         machine.close()
 
 
+def test_extensions_of_a_layer_are_said_not_to_be_started(as_whom: Whom, place: Path) -> None:
+    layer = make_layer(place / "layer", {"extensions/watcher": "#!/bin/sh\n"})
+
+    with as_whom.run(f"--layer={layer}") as function:
+        function.diary.wait_for("extensions are not started yet: watcher in /opt/extensions")
+
+
 @pytest.mark.parametrize(("option", "place_inside"), [("--layer", "/opt"), ("--code", "/var/task")])
 def test_a_bootstrap_that_cannot_run_is_named_as_the_function_finds_it(
     as_whom: Whom, place: Path, option: str, place_inside: str
