@@ -20,8 +20,8 @@ from benchmarks.peers import UnavailableError
 from benchmarks.places import CACHE, FUNCTION
 from benchmarks.processes import NotReadyError
 from benchmarks.report import Metric, Result, Target
-from rie.artifacts.engine import Engine, EngineError, find
 from rie.artifacts.errors import BuildError
+from rie.artifacts.images.engine import Engine, EngineError, find
 
 STARTS = 7  # in a round, of which the median counts
 BUILD_SECONDS, ANSWER_SECONDS = 900, 30

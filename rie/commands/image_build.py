@@ -9,11 +9,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from rie.artifacts import engine, image, recipe
 from rie.artifacts.findings import refuse_errors
-from rie.artifacts.function_folder import FunctionFolder
+from rie.artifacts.images import building, engine, recipe
+from rie.artifacts.images.function_folder import FunctionFolder
+from rie.artifacts.images.steps import Step
 from rie.artifacts.progress import Progress
-from rie.artifacts.steps import Step
 from rie.commands.command import Command
 from rie.commands.image_options import ARCHITECTURE, ENGINE, ended_by_signals
 from rie.commands.printing import to_stderr, to_stdout
@@ -86,16 +86,16 @@ def build(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     what, values = reading.positional[0], reading.values()
     chosen = engine.find(values.get("engine"), environ)
     with ended_by_signals(), _reporting() as report:
-        order = image.Order(
+        order = building.Order(
             engine=chosen,
-            architecture=values.get("architecture") or image.own_architecture(chosen),
+            architecture=values.get("architecture") or building.own_architecture(chosen),
             cached=values.get("cache", True),
             build_args=values.get("build_arg", ()),
             report=report,
         )
         try:
             built = _built(what, values.get("tag"), order)
-        except image.StepFailedError as error:
+        except building.StepFailedError as error:
             to_stderr("".join(f"{line}\n" for line in error.last_lines).encode())
             raise StepError(str(error)) from None
     state = "" if built.made else ", was there"
@@ -103,20 +103,20 @@ def build(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     return 0
 
 
-def _built(what: str, tag: str | None, order: image.Order) -> image.Built:
-    bases = image.BaseImages(order)
+def _built(what: str, tag: str | None, order: building.Order) -> building.Built:
+    bases = building.BaseImages(order)
     if what in recipe.names():
         built = bases.build(what)
         if tag and tag != built.tag:
             order.engine.call("tag", built.tag, tag)
-            return image.Built(tag, built.image, built.made)
+            return building.Built(tag, built.image, built.made)
         return built
     return _function(Path(what), tag, bases, order)
 
 
 def _function(
-    folder: Path, tag: str | None, bases: image.BaseImages, order: image.Order
-) -> image.Built:
+    folder: Path, tag: str | None, bases: building.BaseImages, order: building.Order
+) -> building.Built:
     arguments = dict(each.split("=", 1) for each in order.build_args)
     function = FunctionFolder(folder, arguments)
     findings = function.check(order.architecture)
@@ -124,11 +124,11 @@ def _function(
     refuse_errors(str(folder), findings)
     for name in function.base_images():
         bases.build(name)
-    return image.build(folder, tag or image.tag_of(folder), order)
+    return building.build(folder, tag or building.tag_of(folder), order)
 
 
 @contextmanager
-def _reporting() -> Iterator[image.Report]:
+def _reporting() -> Iterator[building.Report]:
     """Give what is told of each step: a line, which on a terminal is rewritten."""
     if sys.stderr is None or not sys.stderr.isatty():
         yield lambda tag, step: to_stderr(f"{tag}: {step}\n".encode())
@@ -138,7 +138,7 @@ def _reporting() -> Iterator[image.Report]:
 
 
 @contextmanager
-def _clock() -> Iterator[image.Report]:
+def _clock() -> Iterator[building.Report]:
     """Show the step that goes on, and how long all has taken, until the end."""
     progress = Progress(visible=True)
     began = time.monotonic()

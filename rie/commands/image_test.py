@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
-from rie.artifacts import engine, image, trial
 from rie.artifacts.errors import BuildError
 from rie.artifacts.findings import refuse_errors, shown
+from rie.artifacts.images import building, engine, trial
 from rie.commands.command import Command
 from rie.commands.image_options import ARCHITECTURE, ENGINE, ended_by_signals
 from rie.commands.invoke import payload
@@ -93,7 +93,7 @@ def test(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     wanted = trial.Wanted(image=name, **values)
     with ended_by_signals():
         found = _image(chosen, name)
-        platform = image.PLATFORMS[architecture or image.own_architecture(chosen)]
+        platform = building.PLATFORMS[architecture or building.own_architecture(chosen)]
         findings = trial.examine(found, wanted, platform)
         refuse_errors(shown(name), findings)
         to_stderr(lines(findings, sys.stderr).encode())

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from rie.artifacts.context import assembled
 from rie.artifacts.errors import BuildError
-from rie.artifacts.recipe import Recipe, digest, names, read_recipe, recipe_of
+from rie.artifacts.images.context import assembled
+from rie.artifacts.images.recipe import Recipe, digest, names, read_recipe, recipe_of
 
 
 def make_image(folder: Path, manifest: str = 'tag = "rie/own:1"\n') -> Path:

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from rie.artifacts.engine import Engine, EngineError, find
-from rie.artifacts.engine_errors import remedy_for
 from rie.artifacts.errors import BuildError
+from rie.artifacts.images.engine import Engine, EngineError, find
+from rie.artifacts.images.engine_errors import remedy_for
 from tests.support.fake_engine import Says, fake_engine
 
 IMAGE = """[{"Id": "sha256:12ab", "Architecture": "amd64", "Size": 7,

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from rie.artifacts.dockerfile import bases, lineage, stages
-from rie.artifacts.engine import find
 from rie.artifacts.errors import BuildError
-from rie.artifacts.function_folder import FunctionFolder
-from rie.artifacts.image import Order, StepFailedError, build, tag_of
-from rie.artifacts.steps import Step, step_in
+from rie.artifacts.images.building import Order, StepFailedError, build, tag_of
+from rie.artifacts.images.dockerfile import bases, lineage, stages
+from rie.artifacts.images.engine import find
+from rie.artifacts.images.function_folder import FunctionFolder
+from rie.artifacts.images.steps import Step, step_in
 from tests.support.fake_engine import FakeEngine, Says, fake_engine
 
 IMAGE = '[{"Id": "12ab", "Architecture": "amd64", "Size": 7, "Config": {}}]'

@@ -39,7 +39,7 @@ from tests.support.emulator import wait_until
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from rie.artifacts.engine import Engine
+    from rie.artifacts.images.engine import Engine
 
 ROOT = Path(__file__).parents[2]
 PAGES = (

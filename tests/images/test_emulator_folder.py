@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from rie.artifacts.recipe import recipe_of
+from rie.artifacts.images.recipe import recipe_of
 from rie.version import __version__
 from tests.real.runtimes import require
 from tests.support import containers

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from rie.artifacts.image import INPUTS, BaseImages, Order, build, own_architecture
-from rie.artifacts.recipe import read_recipe
+from rie.artifacts.images.building import INPUTS, BaseImages, Order, build, own_architecture
+from rie.artifacts.images.recipe import read_recipe
 from tests.support import containers
 from tests.support.emulator import wait_until
 

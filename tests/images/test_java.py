@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from rie.artifacts.downloads import download_jars
+from rie.artifacts.images.downloads import download_jars
 from rie.artifacts.shipped import shipped
 from tests.real.runtimes import require
 from tests.support import containers

@@ -29,10 +29,10 @@ from urllib.request import ProxyHandler, build_opener
 
 import pytest
 
-from rie.artifacts import container as lifecycle
-from rie.artifacts.engine import Engine, EngineError, find
 from rie.artifacts.errors import BuildError
-from rie.artifacts.recipe import recipe_of
+from rie.artifacts.images import container as lifecycle
+from rie.artifacts.images.engine import Engine, EngineError, find
+from rie.artifacts.images.recipe import recipe_of
 from tests.support.emulator import InvokeParameters, boto3_client, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]

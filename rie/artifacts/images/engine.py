@@ -18,9 +18,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Literal
 
-from rie.artifacts.ending import end
-from rie.artifacts.engine_errors import remedy_for, says_absent
 from rie.artifacts.errors import BuildError
+from rie.artifacts.images.ending import end
+from rie.artifacts.images.engine_errors import remedy_for, says_absent
 
 Name = Literal["podman", "docker"]
 NAMES: tuple[Name, ...] = ("podman", "docker")

@@ -13,9 +13,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from rie.artifacts.downloads import download_jars, download_wheels
 from rie.artifacts.errors import BuildError
-from rie.artifacts.recipe import Item, Recipe, items
+from rie.artifacts.images.downloads import download_jars, download_wheels
+from rie.artifacts.images.recipe import Item, Recipe, items
 
 
 @contextmanager

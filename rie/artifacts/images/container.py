@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from rie.artifacts.engine import Engine, EngineError
+from rie.artifacts.images.engine import Engine, EngineError
 
 PORT = 8080  # of the emulator, in a container
 

@@ -11,10 +11,10 @@ import json
 import time
 from dataclasses import dataclass, replace
 
-from rie.artifacts.container import Container, lambda_options, started
-from rie.artifacts.engine import Engine, EngineError, Image
 from rie.artifacts.errors import BuildError
 from rie.artifacts.findings import Finding, error, warning
+from rie.artifacts.images.container import Container, lambda_options, started
+from rie.artifacts.images.engine import Engine, EngineError, Image
 
 LARGEST_IMAGE = 10 * 2**30
 _ENTRYPOINT = "/lambda-entrypoint.sh"

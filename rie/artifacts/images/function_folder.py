@@ -12,11 +12,11 @@ import posixpath
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
-from rie.artifacts.dockerfile import Instruction, bases, filled_in, lineage, stages
 from rie.artifacts.errors import BuildError
 from rie.artifacts.findings import Finding, error, shown, warning
+from rie.artifacts.images.dockerfile import Instruction, bases, filled_in, lineage, stages
+from rie.artifacts.images.recipe import names, recipe_of
 from rie.artifacts.programs import HEAD, Architecture, Binary, Script, Unknown, program
-from rie.artifacts.recipe import names, recipe_of
 
 _OFFICIAL = "public.ecr.aws/lambda/"
 _VARIABLES = {"LAMBDA_TASK_ROOT": "/var/task", "LAMBDA_RUNTIME_DIR": "/var/runtime"}

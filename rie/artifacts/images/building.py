@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from rie.artifacts.context import assembled
-from rie.artifacts.dockerfile import stages
-from rie.artifacts.engine import Engine, EngineError, Image
 from rie.artifacts.errors import BuildError
-from rie.artifacts.recipe import Recipe, digest, recipe_of
-from rie.artifacts.steps import Step, step_in
+from rie.artifacts.images.context import assembled
+from rie.artifacts.images.dockerfile import stages
+from rie.artifacts.images.engine import Engine, EngineError, Image
+from rie.artifacts.images.recipe import Recipe, digest, recipe_of
+from rie.artifacts.images.steps import Step, step_in
 
 Architecture = Literal["x86_64", "arm64"]
 PLATFORMS: dict[Architecture, str] = {"x86_64": "amd64", "arm64": "arm64"}

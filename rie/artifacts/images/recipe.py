@@ -13,7 +13,7 @@ from rie.artifacts.shipped import shipped
 
 MANIFEST = "image.toml"
 
-PACKAGE = Path(__file__).parent.parent
+PACKAGE = Path(__file__).parents[2]
 # Both in a checkout and where packages are installed.
 BOOTSTRAP = PACKAGE.parent / "bootstrap"
 

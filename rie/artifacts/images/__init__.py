@@ -1,0 +1,1 @@
+"""Images: what a base is made of, engines that build and run them, a trial as on Lambda."""
