@@ -95,8 +95,10 @@ layers: $(INSTALLED) ## build the layers that we ship, into dist/layers
 
 .PHONY: images
 # Where podman's defaults do not fit, the tests have made a configuration that does.
-images: export CONTAINERS_CONF := $(wildcard $(CURDIR)/.cache/containers/containers.conf)
-images: export CONTAINERS_STORAGE_CONF := $(wildcard $(CURDIR)/.cache/containers/storage.conf)
+ifneq ($(wildcard .cache/containers/storage.conf),)
+images: export CONTAINERS_CONF := $(CURDIR)/.cache/containers/containers.conf
+images: export CONTAINERS_STORAGE_CONF := $(CURDIR)/.cache/containers/storage.conf
+endif
 images: $(INSTALLED) ## build all base images
 	@for each in images/*/image.toml; do $(BIN)/rie image build "$$(basename "$$(dirname "$$each")")"; done
 

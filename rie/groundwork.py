@@ -250,7 +250,7 @@ class Groundwork:
         settings = self.settings
         environment = variables.runtime_environment(
             self.function,
-            sandbox.variables(settings.environment),
+            sandbox.variables(settings.environment, inherited=settings.drop_in),
             runtime_api=runtime_api,
             task_root=sandbox.inside(settings.task_root),
             log_group=settings.log_group,

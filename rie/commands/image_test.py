@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
@@ -37,6 +38,16 @@ def within(least: int, most: int) -> Callable[[str], int]:
     return parse
 
 
+def event(value: str) -> bytes:
+    """Take JSON, or where it is."""
+    content = payload(value)
+    try:
+        json.loads(content)
+    except ValueError as error:
+        raise BadValueError(f"is not JSON: {error}") from None
+    return content
+
+
 OPTIONS: tuple[Option, ...] = (
     Option(
         name="handler",
@@ -47,7 +58,7 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         name="payload",
-        parse=payload,
+        parse=event,
         metavar="JSON|@FILE|-",
         help="The event: JSON, a file that holds it, or stdin.",
         default="{}",

@@ -107,9 +107,16 @@ class Sandbox:
         """The folders of this machine that the function finds at /opt, the last on top."""
         return self._machine.wanted.layers
 
-    def variables(self, wanted: Mapping[str, str]) -> dict[str, str]:
-        """Put TMPDIR right: the function's /tmp may be elsewhere, and has no folder of ours."""
+    def variables(self, wanted: Mapping[str, str], *, inherited: bool = False) -> dict[str, str]:
+        """Put TMPDIR right: the function's /tmp may be elsewhere, and has no folder of ours.
+
+        `inherited` variables are this process's own: our HOME is not another user's, and Lambda
+        sets none.
+        """
         found = dict(wanted)
+        another = inherited and self._machine.identity is not None
+        if another and found.get("HOME") == _own_home():
+            del found["HOME"]
         if self.folder is not None:
             found["TMPDIR"] = str(self.folder.path)
         elif "mount namespace" in self._machine.means and _is_in_tmp(found.get("TMPDIR", "")):
@@ -305,6 +312,15 @@ def _identity_of(folder: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return facts.st_dev, facts.st_ino
+
+
+def _own_home() -> str | None:
+    import pwd  # noqa: PLC0415 - only where the function is another user
+
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_dir
+    except KeyError:
+        return None
 
 
 def _is_in_tmp(path: str) -> bool:

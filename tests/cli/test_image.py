@@ -91,6 +91,7 @@ def test_without_an_engine_nothing_can_be_built(
         (["test", "--memory-size", "64", "a"], "--memory-size '64' must be 128 to 10240"),
         (["test", "--timeout", "0", "a"], "--timeout '0' must be 1 to 900"),
         (["test", "--tmp-size", "1", "a"], "--tmp-size '1' must be 512 to 10240"),
+        (["test", "--payload", "{bad", "a"], "--payload '{bad' is not JSON: Expecting property"),
         (["push"], "unknown command 'push'; see rie image --help"),
     ],
 )

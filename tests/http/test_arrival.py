@@ -62,3 +62,18 @@ def test_without_a_socket_or_its_account_nothing_has_waited() -> None:
     with socket.socket(socket.AF_UNIX) as sock:
         assert waited(sock) == 0.0
     assert waited(None) == 0.0
+
+
+@needs_tcp_info
+def test_nothing_is_told_to_be_older_than_it_is() -> None:
+    with listen("127.0.0.1", 0) as listener:
+        listener.setblocking(True)
+        with socket.create_connection(listener.getsockname()) as client:
+            server, _ = listener.accept()
+            with server:
+                for _ in range(3000):  # some of them just before a tick of the kernel's clock
+                    sent = time.monotonic()
+                    client.sendall(b"x")
+                    server.recv(1)
+                    told = waited(server)
+                    assert told <= time.monotonic() - sent

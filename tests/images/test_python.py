@@ -118,6 +118,18 @@ def test_the_handler_finds_the_surroundings_of_awss_image(function: Container) -
     )
 
 
+def test_a_home_of_root_is_not_given_to_another_user(function: Container) -> None:
+    # Lambda sets none: what caches below it would fail here, and not there.
+    assert function.run("printenv", "HOME") == "/root\n"
+
+    assert "HOME" not in about(function)["variables"]
+
+
+def test_a_home_that_is_asked_for_is_given(image: str) -> None:
+    with containers.running(image, env={"HOME": "/tmp"}) as container:
+        assert about(container)["variables"]["HOME"] == "/tmp"
+
+
 def test_nothing_of_the_emulators_own_is_in_the_functions_environment(function: Container) -> None:
     names = about(function)["variables"].keys()
 
