@@ -193,9 +193,10 @@ egress = connect(network, None)
 print(is_connected())
 egress.close()
 egress.close()
-print(is_connected(), egress._process.returncode, sorted(os.listdir("/proc/self/fd")) == before)
+# It is killed, or has seen before that it is not wanted any more.
+print(is_connected(), egress._process.returncode in (0, -9), sorted(os.listdir("/proc/self/fd")) == before)
 """
-    assert said_outside(script) == ["True", "False -9 True"]
+    assert said_outside(script) == ["True", "False True True"]
 
 
 @needs_egress
