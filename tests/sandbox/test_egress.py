@@ -194,7 +194,8 @@ print(is_connected())
 egress.close()
 egress.close()
 # It is killed, or has seen before that it is not wanted any more.
-print(is_connected(), egress._process.returncode in (0, -9), sorted(os.listdir("/proc/self/fd")) == before)
+ended = egress._process.returncode in (0, -9)
+print(is_connected(), ended, sorted(os.listdir("/proc/self/fd")) == before)
 """
     assert said_outside(script) == ["True", "False True True"]
 
