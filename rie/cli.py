@@ -100,12 +100,12 @@ def _artifacts(group: str, words: list[str]) -> int:
 
 def _run_artifacts(program: str, command: Command, words: list[str]) -> int:
     from rie.artifacts.errors import BuildError  # noqa: PLC0415 - only what is asked for
+    from rie.commands.ended_by_signals import ended_by_signals  # noqa: PLC0415 - as above
 
     def call() -> int:
-        for each in (signal.SIGTERM, signal.SIGHUP):
-            signal.signal(each, _leave)  # what is half-done goes, as with Ctrl-C
         try:
-            return command.run(words, os.environ)
+            with ended_by_signals():
+                return command.run(words, os.environ)
         except BuildError as error:
             raise CommandError(str(error)) from None
 
@@ -119,10 +119,6 @@ def drop_in(argv: Sequence[str] | None = None) -> int:
 
     help_text = (command.USAGE, command.ABOUT, command.OPTIONS)
     return _guarded("aws-lambda-rie", lambda: _run(command.drop_in_settings, words), help_text)
-
-
-def _leave(number: int, _: object) -> None:
-    raise SystemExit(128 + number)
 
 
 HelpText = tuple[str, str, "Sequence[Option]"]  # usage, about, options

@@ -70,8 +70,9 @@ class Start:
         self._output = output
         self._result: RuntimeProcess | LaunchError | None = None
         self._failure: BaseException | None = None
-        self._patience = sys.getswitchinterval()
-        sys.setswitchinterval(_SWITCH_INTERVAL)
+        self._patience = sys.getswitchinterval()  # of another start's, maybe, which puts it back
+        if self._patience > _SWITCH_INTERVAL:
+            sys.setswitchinterval(_SWITCH_INTERVAL)
         self._thread = threading.Thread(target=self._run, name="start")
         self._thread.start()
 
@@ -79,7 +80,8 @@ class Start:
         try:
             self._start()
         finally:
-            sys.setswitchinterval(self._patience)
+            if self._patience > _SWITCH_INTERVAL:
+                sys.setswitchinterval(self._patience)
 
     def _start(self) -> None:
         output = self._output

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import resource
+import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from rie import groundwork as groundwork_module
 from rie.groundwork import Groundwork, GroundworkError, function_of
 from rie.settings import Settings
+from rie.worker.entrypoint import LaunchError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -79,3 +83,23 @@ def test_an_environment_that_cannot_be_had_leaves_no_descriptor_open() -> None:
         complaint(left)
 
     assert open_descriptors() == before
+
+
+def test_of_starts_at_once_the_first_puts_back_how_long_threads_wait_for_one_another() -> None:
+    usual = sys.getswitchinterval()
+    groundwork = make_groundwork()
+    ground = groundwork.environment(None)
+    try:
+        sys.setswitchinterval(groundwork_module._SWITCH_INTERVAL)  # another start is under way
+        ground.start_runtime()
+        sys.setswitchinterval(usual)  # and has ended
+        runtime = ground.runtime
+        assert runtime is not None
+        assert not isinstance(runtime, LaunchError)
+        asyncio.run(runtime.kill())
+
+        assert sys.getswitchinterval() == usual
+    finally:
+        ground.abandon()
+        groundwork.close()
+        sys.setswitchinterval(usual)

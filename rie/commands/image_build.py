@@ -15,7 +15,7 @@ from rie.artifacts.images.function_folder import FunctionFolder
 from rie.artifacts.images.steps import Step
 from rie.artifacts.progress import Progress
 from rie.commands.command import Command
-from rie.commands.image_options import ARCHITECTURE, ENGINE, ended_by_signals
+from rie.commands.image_options import ARCHITECTURE, ENGINE
 from rie.commands.printing import to_stderr, to_stdout
 from rie.commands.telling import lines
 from rie.options import BadValueError, CommandError, Option, UsageError, boolean, read, text
@@ -85,7 +85,7 @@ def build(argv: Sequence[str], environ: Mapping[str, str]) -> int:
         raise UsageError("name one base image or one folder; see --help")
     what, values = reading.positional[0], reading.values()
     chosen = engine.find(values.get("engine"), environ)
-    with ended_by_signals(), _reporting() as report:
+    with _reporting() as report:
         order = building.Order(
             engine=chosen,
             architecture=values.get("architecture") or building.own_architecture(chosen),

@@ -10,7 +10,7 @@ from rie.artifacts.errors import BuildError
 from rie.artifacts.findings import refuse_errors, shown
 from rie.artifacts.images import building, engine, trial
 from rie.commands.command import Command
-from rie.commands.image_options import ARCHITECTURE, ENGINE, ended_by_signals
+from rie.commands.image_options import ARCHITECTURE, ENGINE
 from rie.commands.invoke import payload
 from rie.commands.printing import to_stderr, to_stdout
 from rie.commands.telling import lines
@@ -102,17 +102,16 @@ def test(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     architecture = values.pop("architecture", None)
     chosen = engine.find(values.pop("engine", None), environ)
     wanted = trial.Wanted(image=name, **values)
-    with ended_by_signals():
-        found = _image(chosen, name)
-        platform = building.PLATFORMS[architecture or building.own_architecture(chosen)]
-        findings = trial.examine(found, wanted, platform)
-        refuse_errors(shown(name), findings)
-        to_stderr(lines(findings, sys.stderr).encode())
-        try:
-            outcome = trial.attempt(chosen, wanted)
-        except trial.CannotRunError as error:
-            to_stderr(error.log.encode())
-            raise BuildError(f"{shown(name)}: {error}") from None
+    found = _image(chosen, name)
+    platform = building.PLATFORMS[architecture or building.own_architecture(chosen)]
+    findings = trial.examine(found, wanted, platform)
+    refuse_errors(shown(name), findings)
+    to_stderr(lines(findings, sys.stderr).encode())
+    try:
+        outcome = trial.attempt(chosen, wanted)
+    except trial.CannotRunError as error:
+        to_stderr(error.log.encode())
+        raise BuildError(f"{shown(name)}: {error}") from None
     _show(outcome)
     return 1 if outcome.failed else 0
 

@@ -18,10 +18,16 @@ LIMIT = 60.0
 
 
 @pytest.mark.parametrize(
-    ("number", "status"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130)]
+    ("prefix", "numbers", "status"),
+    [
+        ((), (signal.SIGTERM,), 143),
+        ((), (signal.SIGHUP,), 129),
+        ((), (signal.SIGINT,), 130),
+        (("nohup",), (signal.SIGHUP, signal.SIGTERM), 143),
+    ],
 )
 def test_a_package_that_is_ended_while_pip_works_leaves_nothing(
-    tmp_path: Path, number: signal.Signals, status: int
+    tmp_path: Path, prefix: tuple[str, ...], numbers: tuple[signal.Signals, ...], status: int
 ) -> None:
     code, temporary = tmp_path / "code", tmp_path / "tmp"
     code.mkdir()
@@ -40,14 +46,15 @@ def test_a_package_that_is_ended_while_pip_works_leaves_nothing(
         }
         command = [sys.executable, "-m", "rie", "package", "code", "-o", "function.zip"]
         with subprocess.Popen(
-            [*command, "-r", "requirements.txt"],
+            [*prefix, *command, "-r", "requirements.txt"],
             cwd=tmp_path,
             env=variables,
             stderr=subprocess.PIPE,
         ) as process:
             connection, _ = index.accept()
             with connection:
-                process.send_signal(number)
+                for number in numbers:
+                    process.send_signal(number)
                 _, said = process.communicate(timeout=LIMIT)
 
     assert process.returncode == status
